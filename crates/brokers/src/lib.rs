@@ -1,1 +1,44 @@
-//! Placeholder.
+//! Starts real brokers for tests, benchmarks and examples.
+//!
+//! There are two ways to a server:
+//!
+//! - [`up`], [`down`] and [`status`] own one *shared* server of each [`Kind`]. Shared servers outlive the process
+//!   that started them; whoever finds one running uses it. [`shared`] hands out a single one.
+//! - [`Kafka::start`] and [`Redis::start`] start a *private* server that belongs to the caller: it can be killed,
+//!   paused and restarted, and is gone when its guard is dropped.
+//!
+//! A shared server is, in this order: the one named by the environment ([`Kind::variable`]); a container, where a
+//! Docker engine answers and the feature `docker` is on; a child process on a free port of 127.0.0.1 with its data
+//! under `target/brokers/`. Whatever is missing for the last is installed where that needs no question, and is an
+//! error that names the package where it does. Nothing is ever skipped.
+//!
+//! Each step is said aloud in one line on standard error; standard output stays the caller's own.
+
+#[cfg(feature = "docker")]
+mod docker;
+mod engine;
+mod error;
+mod install;
+mod kind;
+mod lease;
+mod lock;
+mod native;
+mod paths;
+mod probe;
+mod process;
+mod record;
+mod report;
+mod say;
+mod server;
+mod shared;
+mod wait;
+
+pub use engine::docker_engine_answers;
+pub use error::{Error, Result};
+pub use install::{kafka_libs, kcat, python, redis_server};
+pub use kind::Kind;
+pub use native::{Kafka, KafkaOptions, Redis, RedisOptions, RedisVersion};
+pub use paths::target_dir;
+pub use report::{REPORT_VARIABLE, passed};
+pub use server::{Origin, Server};
+pub use shared::{down, shared, status, stop, up};
