@@ -7,6 +7,7 @@ mod batch;
 mod codec;
 pub mod driver;
 mod error;
+pub mod flow;
 mod group;
 mod headers;
 mod message;

@@ -1,0 +1,104 @@
+//! Handing out. A reader gets a handful of records under one lock and claims them one by one without it; what it has
+//! not claimed can be recalled, so that a slow reader never holds up a handover.
+
+use super::{
+    machine::{Flow, Handout},
+    slots::State,
+};
+use crate::Record;
+use std::sync::{
+    Arc,
+    atomic::{AtomicU32, Ordering::AcqRel},
+};
+
+/// Above every index: what a recalled loan is set to.
+const RECALLED: u32 = 1 << 31;
+
+/// How many of a reader's loan are claimed, shared between the reader and the flow.
+#[derive(Debug)]
+pub struct Claims(AtomicU32);
+
+impl Claims {
+    /// Claims the next of a loan of `lent`; `None`: all claimed, or recalled.
+    pub fn claim(&self, lent: usize) -> Option<usize> {
+        let next = self.0.fetch_add(1, AcqRel);
+        ((next as usize) < lent).then_some(next as usize)
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct Reader {
+    claims: Arc<Claims>,
+    slots: Vec<u32>,
+}
+
+impl Flow {
+    /// Adds a reader: its number for [`Self::lend`], and its claims.
+    pub fn add_reader(&mut self) -> (usize, Arc<Claims>) {
+        let claims = Arc::new(Claims(AtomicU32::new(RECALLED)));
+        self.readers.push(Reader {
+            claims: claims.clone(),
+            slots: Vec::new(),
+        });
+        (self.readers.len() - 1, claims)
+    }
+    /// Lends up to `most` records to a reader that has claimed, or lost, all of its last loan.
+    pub fn lend(&mut self, reader: usize, most: usize, out: &mut Vec<Handout>) {
+        debug_assert!(out.is_empty());
+        let mut slots = std::mem::take(&mut self.readers[reader].slots);
+        slots.clear();
+        while out.len() < most
+            && let Some(slot) = self.ready.pop_front()
+        {
+            let s = &mut self.slab[slot];
+            s.state = State::Out;
+            let (Some(state), Some(batch)) = (&mut self.shards[s.shard as usize], &s.batch) else {
+                continue;
+            };
+            state.out += 1;
+            slots.push(slot);
+            let is_last = self
+                .settings
+                .retry
+                .max_attempts()
+                .is_some_and(|most| s.failures + 1 >= most);
+            let record = Record::new(batch.clone(), s.index);
+            out.push(Handout {
+                slot,
+                record,
+                attempt: s.failures + 1,
+                is_last,
+                shard: state.shard,
+            });
+        }
+        let reader = &mut self.readers[reader];
+        reader.slots = slots;
+        reader.claims.0.store(0, std::sync::atomic::Ordering::Release);
+    }
+    /// Whether something may be handed out.
+    pub fn has_ready(&self) -> bool {
+        !self.ready.is_empty()
+    }
+    /// Takes back what readers have not claimed, to the front of the queue and in its order.
+    pub fn recall(&mut self) {
+        for reader in 0..self.readers.len() {
+            let reader = &mut self.readers[reader];
+            let claimed = reader.claims.0.swap(RECALLED, AcqRel) as usize;
+            let lent = std::mem::take(&mut reader.slots);
+            for slot in lent.into_iter().skip(claimed).rev() {
+                let s = &mut self.slab[slot];
+                if s.state != State::Out {
+                    continue;
+                }
+                s.state = State::Ready;
+                let Some(state) = &mut self.shards[s.shard as usize] else {
+                    continue;
+                };
+                state.out -= 1;
+                if state.runs() && self.draining.is_none() {
+                    self.ready.push_front(slot);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,28 @@
+//! The flow: what core does once, for every backend. Sans-I/O: events, verdicts and the time go in; records to hand
+//! out, [`Done`](crate::Done)s to commit and shards to release come out. No async, no tokio, no clock of its own.
+//!
+//! - [`slots`]: what is in flight, and the bits by which an ack marks it
+//! - [`ledger`]: what of a shard is settled, in any order of acks
+//! - [`lanes`]: one head of a key at a time
+//! - [`notes`]: what a commit says about records beyond its position
+//! - [`divert`]: the message a dead letter becomes
+//! - [`shard`]: one partition during one ownership
+//! - [`machine`]: all of it together, one step at a time
+
+pub mod config;
+pub mod divert;
+mod intake;
+pub mod lanes;
+pub mod ledger;
+mod lend;
+pub mod machine;
+pub mod notes;
+mod settle;
+pub mod shard;
+pub mod slots;
+mod timers;
+
+pub use config::{DeadLetter, Flow as FlowConfig, LossPolicy, Order};
+pub use lend::Claims;
+pub use machine::{Flow, Handout, Now, Work};
+pub use slots::{Marks, Verdict};

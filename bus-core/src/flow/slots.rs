@@ -1,0 +1,217 @@
+//! What is in flight: a slab of slots, and beside it the bits by which a delivery marks its own.
+//!
+//! A slot is freed because of its own delivery and nobody else, also after its shard was lost, so there is no
+//! generation to compare: an ack is one `fetch_or` and one load.
+
+use crate::{Batch, Message, Name};
+use parking_lot::Mutex;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU32, AtomicU64, Ordering::SeqCst},
+    },
+    time::{Duration, Instant},
+};
+
+/// What became of a delivery. An ack without outputs is a bit instead, because it is the hot path.
+#[derive(Clone, Debug)]
+pub enum Verdict {
+    /// Done; these messages belong to it.
+    AckWith(Vec<(Name, Message)>),
+    /// Try again after this, or after the retry policy's wait.
+    Nack {
+        /// `None`: the retry policy's wait.
+        after: Option<Duration>,
+        /// What went wrong: it stands in the dead letter when this was the last attempt.
+        error: Option<String>,
+    },
+    /// To the dead letters now.
+    Reject {
+        /// A word: `rejected`, `undecodable`.
+        reason: &'static str,
+        /// What went wrong.
+        error: String,
+    },
+    /// Dropped without a word: a nack, but while its shard leaves it is returned with the same attempt count.
+    Dropped,
+}
+
+/// The half of the slab that deliveries see.
+#[derive(Debug)]
+pub struct Marks {
+    acked: Box<[AtomicU64]>,
+    lost: Box<[AtomicU64]>,
+    verdicts: Mutex<Vec<(u32, Verdict)>>,
+    /// How many wait for a mark; who marks wakes them only then.
+    parked: AtomicU32,
+}
+
+impl Marks {
+    /// Marks for so many slots.
+    pub fn new(slots: usize) -> Self {
+        let words = || (0..slots.div_ceil(64)).map(|_| AtomicU64::new(0)).collect();
+        Self {
+            acked: words(),
+            lost: words(),
+            verdicts: Mutex::default(),
+            parked: AtomicU32::new(0),
+        }
+    }
+    /// Marks a slot as acknowledged; true: somebody waits for it and must be woken.
+    // Sequentially consistent, because the waiter first counts itself and then looks at the bits, and we do the reverse.
+    pub fn ack(&self, slot: u32) -> bool {
+        self.acked[slot as usize / 64].fetch_or(1 << (slot % 64), SeqCst);
+        self.parked.load(SeqCst) != 0
+    }
+    /// Leaves a verdict for a slot; true as in [`Self::ack`].
+    pub fn settle(&self, slot: u32, verdict: Verdict) -> bool {
+        self.verdicts.lock().push((slot, verdict));
+        self.parked.load(SeqCst) != 0
+    }
+    /// Whether the slot's shard was taken away.
+    pub fn is_lost(&self, slot: u32) -> bool {
+        self.lost[slot as usize / 64].load(SeqCst) & (1 << (slot % 64)) != 0
+    }
+    pub(super) fn set_lost(&self, slot: u32, lost: bool) {
+        let bit = 1 << (slot % 64);
+        let word = &self.lost[slot as usize / 64];
+        if lost {
+            word.fetch_or(bit, SeqCst)
+        } else {
+            word.fetch_and(!bit, SeqCst)
+        };
+    }
+    /// Counts the caller among those who wait for a mark.
+    pub fn park(&self) {
+        self.parked.fetch_add(1, SeqCst);
+    }
+    /// The reverse of [`Self::park`].
+    pub fn unpark(&self) {
+        self.parked.fetch_sub(1, SeqCst);
+    }
+    /// How many wait.
+    pub fn parked(&self) -> u32 {
+        self.parked.load(SeqCst)
+    }
+    /// Whether something was marked and not yet taken.
+    pub fn any(&self) -> bool {
+        self.acked.iter().any(|w| w.load(SeqCst) != 0) || !self.verdicts.lock().is_empty()
+    }
+    pub(super) fn take_acked(&self, word: usize) -> u64 {
+        // A load first: most words are empty, and a swap would take the line from whoever marks.
+        if self.acked[word].load(SeqCst) == 0 {
+            0
+        } else {
+            self.acked[word].swap(0, SeqCst)
+        }
+    }
+    pub(super) fn words(&self) -> usize {
+        self.acked.len()
+    }
+    pub(super) fn take_verdicts(&self) -> Vec<(u32, Verdict)> {
+        std::mem::take(&mut self.verdicts.lock())
+    }
+}
+
+/// No slot.
+pub(super) const NIL: u32 = u32::MAX;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum State {
+    /// In nobody's hands.
+    Free,
+    /// Behind another of its lane.
+    Waiting,
+    /// May be handed out.
+    Ready,
+    /// A head that waits for its time.
+    Timer,
+    /// Handed out.
+    Out,
+    /// Handed out, and its shard is gone: freed by its delivery, touches nothing.
+    Void,
+}
+
+#[derive(Debug)]
+pub(super) struct Slot {
+    /// Tells this use of the slot from the next, for timers that were left behind.
+    pub(super) stamp: u64,
+    pub(super) shard: u32,
+    pub(super) seq: u64,
+    pub(super) batch: Option<Arc<Batch>>,
+    pub(super) index: u32,
+    pub(super) lane: Option<u64>,
+    pub(super) next: u32,
+    pub(super) state: State,
+    pub(super) failures: u32,
+    pub(super) not_before: Option<Instant>,
+    pub(super) bytes: usize,
+}
+
+/// The half of the slab that the flow sees.
+#[derive(Debug)]
+pub(super) struct Slab {
+    slots: Vec<Slot>,
+    free: Vec<u32>,
+    stamp: u64,
+}
+
+impl Slab {
+    pub(super) fn new(slots: usize) -> Self {
+        let empty = |_| Slot {
+            stamp: 0,
+            shard: 0,
+            seq: 0,
+            batch: None,
+            index: 0,
+            lane: None,
+            next: NIL,
+            state: State::Free,
+            failures: 0,
+            not_before: None,
+            bytes: 0,
+        };
+        Self {
+            slots: (0..slots).map(empty).collect(),
+            free: (0..slots as u32).rev().collect(),
+            stamp: 0,
+        }
+    }
+    pub(super) fn take(&mut self) -> Option<u32> {
+        let slot = self.free.pop()?;
+        self.stamp += 1;
+        let s = &mut self.slots[slot as usize];
+        (s.stamp, s.next, s.failures, s.not_before, s.lane) = (self.stamp, NIL, 0, None, None);
+        Some(slot)
+    }
+    pub(super) fn free(&mut self, slot: u32) {
+        let s = &mut self.slots[slot as usize];
+        debug_assert_ne!(s.state, State::Free, "a slot is freed once");
+        (s.state, s.batch) = (State::Free, None);
+        self.free.push(slot);
+    }
+    pub(super) fn used(&self) -> usize {
+        self.slots.len() - self.free.len()
+    }
+    pub(super) fn of_shard(&self, shard: u32) -> impl Iterator<Item = u32> + '_ {
+        let live = move |s: &Slot| s.shard == shard && !matches!(s.state, State::Free | State::Void);
+        self.slots
+            .iter()
+            .enumerate()
+            .filter(move |(_, s)| live(s))
+            .map(|(i, _)| i as u32)
+    }
+}
+
+impl std::ops::Index<u32> for Slab {
+    type Output = Slot;
+    fn index(&self, slot: u32) -> &Slot {
+        &self.slots[slot as usize]
+    }
+}
+
+impl std::ops::IndexMut<u32> for Slab {
+    fn index_mut(&mut self, slot: u32) -> &mut Slot {
+        &mut self.slots[slot as usize]
+    }
+}
