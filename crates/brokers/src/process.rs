@@ -34,7 +34,7 @@ impl Launch {
 
     /// Starts the server in a session of its own, so that neither Ctrl-C nor the end of the terminal reaches it.
     #[allow(unsafe_code)]
-    pub(crate) fn spawn(&self) -> Result<Child> {
+    pub(crate) fn spawn(&self) -> Result<(Child, Process)> {
         let log = self.log();
         let out = File::options().create(true).append(true).open(&log);
         let out = out.doing(|| format!("opening {}", log.display()))?;
@@ -45,7 +45,10 @@ impl Launch {
         // SAFETY: between fork and exec only async-signal-safe calls are allowed; setsid is one, and the closure
         // neither allocates nor locks.
         unsafe { command.pre_exec(|| setsid().map(drop).map_err(Into::into)) };
-        command.spawn().doing(|| format!("starting {}", self.program.display()))
+        let mut child = command.spawn().doing(|| format!("starting {}", self.program.display()))?;
+        let process = Process { pid: child.id(), marker: self.marker.clone() };
+        process.await_command_line(&mut child);
+        Ok((child, process))
     }
 }
 
@@ -62,6 +65,13 @@ impl Process {
         let line = command_line(self.pid).unwrap_or_default();
         // A whole argument: the data folder of one server may be the start of another's.
         format!(" {line} ").contains(&format!(" {} ", self.marker))
+    }
+
+    /// The kernel lets the parent go on a moment before the child's command line can be read; until then the child
+    /// would look like a process that is not ours.
+    fn await_command_line(&self, child: &mut Child) {
+        let ended = |child: &mut Child| !matches!(child.try_wait(), Ok(None));
+        wait::poll(Duration::from_secs(10), || (self.is_running() || ended(child)).then_some(()));
     }
 
     /// Sends a signal; says whether there was a process of ours to get it.
@@ -112,8 +122,10 @@ mod tests {
     use super::*;
 
     fn sleeper(seconds: &str) -> (Child, Process) {
-        let child = Command::new("sleep").arg(seconds).spawn().unwrap();
+        // Not on the test's own output: a sleeper that outlives a failed test would keep that open.
+        let mut child = Command::new("sleep").arg(seconds).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         let process = Process { pid: child.id(), marker: seconds.to_owned() };
+        process.await_command_line(&mut child);
         (child, process)
     }
 

@@ -81,7 +81,9 @@ impl Daemon {
             how(&process)?;
         }
         if let Some(mut child) = self.child().take() {
-            // It is dead; this only takes its entry out of the process table.
+            // It is dead; this only takes its entry out of the process table. The kill is for a child whose command
+            // line could not be read: a wait for a live one would never end.
+            let _ = child.kill();
             let _ = child.wait();
         }
         Ok(())
@@ -108,8 +110,7 @@ impl Daemon {
     }
 
     fn launch(&self) -> Result<String> {
-        let child = self.launch.spawn()?;
-        let process = Process { pid: child.id(), marker: self.launch.marker.clone() };
+        let (child, process) = self.launch.spawn()?;
         *self.child() = Some(child);
         // Written before it is ready: a server whose starter dies meanwhile is found and stopped all the same.
         let mut record = Record { address: self.address.clone(), version: self.name.to_owned(), host: Host::Native(process) };
