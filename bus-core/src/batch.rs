@@ -2,7 +2,7 @@
 
 use crate::{HeadersView, Message, headers, partition};
 use bytes::Bytes;
-use std::sync::Arc;
+use std::{ops::Range, sync::Arc};
 
 /// A piece of an arena; `ABSENT` is no piece, which is not the same as an empty one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,6 +32,15 @@ impl Span {
     fn bytes(self, arena: &Bytes) -> Option<Bytes> {
         let at = self.offset as usize;
         (self != Self::ABSENT).then(|| arena.slice(at..at + self.length as usize))
+    }
+    fn moved_back(self, by: u32) -> Self {
+        if self == Self::ABSENT {
+            return self;
+        }
+        Self {
+            offset: self.offset - by,
+            ..self
+        }
     }
     fn len(self) -> usize {
         if self == Self::ABSENT {
@@ -173,6 +182,36 @@ impl BatchBuilder {
     /// Bytes so far.
     pub fn bytes(&self) -> usize {
         self.arena.len()
+    }
+    /// The records so far.
+    pub fn records(&self) -> &[Entry] {
+        &self.records
+    }
+    /// Some of the records with a copy of their bytes, for a reader of what is still being filled.
+    pub fn copy_of(&self, range: Range<usize>) -> Batch {
+        let records = &self.records[range];
+        let spans = records.iter().flat_map(|e| [e.key, e.payload, e.headers]);
+        let (from, to) = spans
+            .filter(|span| *span != Span::ABSENT)
+            .fold((u32::MAX, 0), |(from, to), span| {
+                (from.min(span.offset), to.max(span.offset + span.length))
+            });
+        let from = from.min(to);
+        let records = records.iter().map(|e| Entry {
+            key: e.key.moved_back(from),
+            payload: e.payload.moved_back(from),
+            headers: e.headers.moved_back(from),
+            ..*e
+        });
+        Batch {
+            records: records.collect(),
+            arena: Bytes::copy_from_slice(&self.arena[from as usize..to as usize]),
+        }
+    }
+    /// Gives unused capacity back, for a batch that is kept.
+    pub fn shrink_to_fit(&mut self) {
+        self.arena.shrink_to_fit();
+        self.records.shrink_to_fit();
     }
     /// The batch.
     pub fn finish(self) -> Batch {

@@ -1,35 +1,54 @@
-//! The message bus's core: the backend contract ([`driver`]), the message model and the flow.
+//! The message bus's core: the backend contract ([`driver`]), the message model, the flow, and the [`Bus`] that
+//! applications hold.
 //!
 //! **Backends order partitions; core does everything else.** Application authors use the `bus` crate; backend authors
 //! read [`driver`] first.
 
+mod again;
 mod batch;
+mod bus;
 mod codec;
+mod delivery;
 pub mod driver;
+mod enqueue;
 mod error;
 pub mod flow;
+mod gate;
 mod group;
 mod headers;
 mod message;
 pub mod partition;
 pub mod position;
+mod publish;
+mod pump;
 mod retry;
+mod shared;
 mod start;
+mod subscribe;
+mod subscription;
 mod topic;
 
+pub(crate) use again::again;
 pub use batch::{Batch, BatchBuilder, Entry, Record, Span};
+pub use bus::Bus;
 pub use bytes::Bytes;
 pub use codec::{Codec, Raw, Stateless};
+pub use delivery::Delivery;
 pub use driver::{
-    Ack, Admin, Backend, Done, Event, Limits, Outcome, Pending, Publisher, Receipt, Room, Scope, Shard,
-    Source, Subscriber, Token, Unsent,
+    Ack, Admin, Backend, Done, Event, Limits, Outcome, Pending, Publisher, Receipt, Room, Scope, Shard, Source,
+    Subscriber, Token, Unsent,
 };
+pub use enqueue::Unconfirmed;
 pub use error::{Error, ErrorKind, Result};
+pub use flow::{LossPolicy, Order};
 pub use group::{GroupSpec, MemberSpec, TopicLag};
 pub use headers::{Headers, HeadersIter, HeadersView, encode as encode_headers};
 pub use message::Message;
+pub use publish::{Publish, PublisherExt};
 pub use retry::{Backoff, Retry};
 pub use start::Start;
+pub use subscribe::Subscribe;
+pub use subscription::{Control, Subscription};
 pub use topic::{Topic, TopicSpec, check_name};
 
 /// A topic's or group's name: cheap to clone.

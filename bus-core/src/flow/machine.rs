@@ -189,6 +189,9 @@ impl Flow {
     pub fn in_flight(&self) -> usize {
         self.slab.used() + self.diverted
     }
+    pub(super) fn is_starved(&self) -> bool {
+        self.starved
+    }
     pub(super) fn live(&self) -> impl Iterator<Item = &ShardState> {
         self.shards.iter().flatten()
     }

@@ -18,6 +18,7 @@ mod lend;
 pub mod machine;
 pub mod notes;
 mod settle;
+mod status;
 pub mod shard;
 pub mod slots;
 mod timers;

@@ -1,0 +1,162 @@
+//! The bus: what an application holds.
+
+use crate::{
+    Admin, Backend, Codec, Error, ErrorKind, Message, Outcome, Pending, Publisher, PublisherExt, Result, Subscribe, Topic,
+    TopicSpec, Unsent,
+    enqueue::{Queue, Unconfirmed},
+    gate::Gate,
+};
+use async_trait::async_trait;
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+
+/// How long creating topics is tried again while the broker cannot be reached.
+const CREATE: Duration = Duration::from_secs(15);
+
+/// A bus over one backend. Cheap to clone; every clone is the same bus.
+#[derive(Clone)]
+pub struct Bus(Arc<Inner>);
+
+struct Inner {
+    backend: Arc<dyn Backend>,
+    publisher: Arc<dyn Publisher>,
+    gate: Arc<Gate>,
+    queue: Queue,
+    closed: AtomicBool,
+}
+
+impl Bus {
+    /// A bus over this backend. Inside a tokio runtime only.
+    /// # Errors
+    /// What the backend's publisher says.
+    pub async fn new(backend: Arc<dyn Backend>) -> Result<Self> {
+        let publisher = backend.publisher().await?;
+        let gate = Gate::new(publisher.clone());
+        let queue = Queue::new(gate.clone());
+        Ok(Self(Arc::new(Inner { backend, publisher, gate, queue, closed: AtomicBool::new(false) })))
+    }
+    /// Publishes one value; set its key and headers, then await it: `Ok` means that the backend has stored it.
+    pub fn publish<T, C: Codec<T>>(&self, topic: &Topic<T, C>, value: &T) -> crate::Publish<'_, Self> {
+        PublisherExt::publish(self, topic, value)
+    }
+    /// Publishes one message as it is.
+    pub fn publish_message(&self, topic: &str, message: Message) -> crate::Publish<'_, Self> {
+        PublisherExt::publish_message(self, topic, message)
+    }
+    /// Publishes messages with one call; an outcome for each, in their order. The messages are taken during the call,
+    /// so two calls keep their order whichever is awaited first. Await what you publish: what is confirmed makes room
+    /// when its future is polled. Dropping the future cancels nothing.
+    pub fn publish_batch(
+        &self,
+        topic: &str,
+        batch: Vec<Message>,
+    ) -> impl Future<Output = Vec<Result<Outcome, Unsent>>> + Send + 'static + use<> {
+        Publisher::publish_batch(self, topic, batch)
+    }
+    /// Takes a message and returns before it is stored; waits only while 8 192 messages are ahead of it. Failures are
+    /// logged, counted and reported by [`flush`](Self::flush).
+    /// # Errors
+    /// What the codec says; `Closed`.
+    pub async fn enqueue(&self, topic: &str, message: Message) -> Result<()> {
+        if self.is_closed() || !self.0.queue.push(topic.into(), message).await {
+            return Err(Error::closed("the bus"));
+        }
+        Ok(())
+    }
+    /// Waits until every message enqueued before has an outcome, and says which were not stored since the last flush.
+    /// # Errors
+    /// `Timeout` when it takes longer; what is under way goes on.
+    pub async fn flush(&self, timeout: Duration) -> Result<Unconfirmed> {
+        let late = |_| Error::new(ErrorKind::Timeout, format!("not everything was confirmed within {timeout:?}"));
+        tokio::time::timeout(timeout, self.0.queue.flush()).await.map_err(late)
+    }
+    /// Subscribes as a member of `group`: partitions are shared among its live members, positions are stored.
+    pub fn subscribe<T, C: Codec<T>>(&self, topic: &Topic<T, C>, group: &str) -> Subscribe<T, C> {
+        Subscribe::new(self.clone(), topic, Some(group))
+    }
+    /// Reads every partition without a group and without a trace: nothing is stored, acks only make room.
+    pub fn observe<T, C: Codec<T>>(&self, topic: &Topic<T, C>) -> Subscribe<T, C> {
+        Subscribe::new(self.clone(), topic, None)
+    }
+    /// Creates what is missing of these topics and waits until it is usable. Nothing is changed or deleted; a topic
+    /// that has another number of partitions than asked for is reported in the log.
+    /// # Errors
+    /// `Invalid` for an illegal name or no partitions, before anything is created.
+    pub async fn ensure_topics(&self, topics: impl IntoIterator<Item = TopicSpec>) -> Result<()> {
+        let topics: Vec<_> = topics.into_iter().collect();
+        topics.iter().try_for_each(TopicSpec::check)?;
+        let admin = self.admin();
+        crate::again(CREATE, || admin.create(&topics)).await?;
+        for there in crate::again(CREATE, || admin.topics()).await? {
+            if let Some(asked) = topics.iter().find(|t| t.name == there.name && t.partitions != there.partitions) {
+                tracing::warn!(
+                    topic = &*there.name, asked = asked.partitions, partitions = there.partitions,
+                    "the topic has another number of partitions than asked for"
+                );
+            }
+        }
+        Ok(())
+    }
+    /// Topics and groups.
+    pub fn admin(&self) -> Arc<dyn Admin> {
+        self.0.backend.admin()
+    }
+    /// The backend, for what the bus does not cover.
+    pub fn backend(&self) -> &Arc<dyn Backend> {
+        &self.0.backend
+    }
+    /// Whether the backend can be reached, as far as is known; asks nothing.
+    /// # Errors
+    /// Why it cannot.
+    pub fn health(&self) -> Result<()> {
+        self.0.backend.health()
+    }
+    /// Waits for everything that was published or enqueued, then closes the publisher. Subscriptions are closed by
+    /// themselves, and before it, since what they settle may publish. A second close is a no-op.
+    /// # Errors
+    /// How many enqueued messages were not stored, or what the backend says.
+    pub async fn close(&self) -> Result<()> {
+        if self.0.closed.swap(true, Relaxed) {
+            return Ok(());
+        }
+        let unconfirmed = self.0.queue.flush().await;
+        self.0.publisher.close().await?;
+        match unconfirmed.errors.into_iter().next() {
+            None => Ok(()),
+            Some((topic, first)) => {
+                let context = format!("{} enqueued messages were not stored; the first, for `{topic}`", unconfirmed.messages);
+                Err(Error::from(first).context(context))
+            }
+        }
+    }
+    fn is_closed(&self) -> bool {
+        self.0.closed.load(Relaxed)
+    }
+}
+
+/// The bus is a publisher too: a service may hold an `Arc<dyn Publisher>` that is one.
+#[async_trait]
+impl Publisher for Bus {
+    fn publish_batch(&self, topic: &str, batch: Vec<Message>) -> Pending {
+        if self.is_closed() {
+            let closed = |_| Err(Unsent::not_stored(Error::closed("the bus")));
+            return Box::pin(std::future::ready(batch.iter().map(closed).collect()));
+        }
+        Box::pin(self.0.gate.publish(topic, batch))
+    }
+    async fn close(&self) -> Result<()> {
+        Bus::close(self).await
+    }
+}
+
+impl fmt::Debug for Bus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Bus").field(&self.0.backend.name()).finish()
+    }
+}

@@ -1,0 +1,155 @@
+//! A message in an application's hands.
+
+use crate::{
+    HeadersView, Message, Name, Record, Shard,
+    flow::{Handout, Verdict},
+    shared::Shared,
+};
+use std::{fmt, ops::Deref, sync::Arc, time::Duration};
+
+/// A message that was delivered and waits to be settled; derefs to its value.
+///
+/// Settle it by [`ack`](Self::ack), [`nack`](Self::nack), [`nack_after`](Self::nack_after) or [`reject`](Self::reject),
+/// each of which takes it, so that it cannot be settled twice. A delivery that is dropped is a nack; while its
+/// subscription drains or its partition moves to another member it is returned with the same attempt count.
+pub struct Delivery<T> {
+    value: T,
+    raw: RawDelivery,
+}
+
+/// What a delivery is without its value.
+pub(crate) struct RawDelivery {
+    shared: Arc<Shared>,
+    record: Record,
+    slot: u32,
+    attempt: u32,
+    is_last: bool,
+    settled: bool,
+    shard: Shard,
+}
+
+impl RawDelivery {
+    pub(crate) fn new(shared: Arc<Shared>, handout: Handout) -> Self {
+        let Handout { slot, record, attempt, is_last, shard } = handout;
+        Self { shared, record, slot, attempt, is_last, settled: false, shard }
+    }
+    pub(crate) fn record(&self) -> &Record {
+        &self.record
+    }
+    pub(crate) fn settle(mut self, verdict: Verdict) {
+        self.settled = true;
+        self.shared.settle(self.slot, verdict);
+    }
+    pub(crate) fn with<T>(self, value: T) -> Delivery<T> {
+        Delivery { value, raw: self }
+    }
+}
+
+impl Drop for RawDelivery {
+    fn drop(&mut self) {
+        if !self.settled {
+            self.shared.settle(self.slot, Verdict::Dropped);
+        }
+    }
+}
+
+impl<T> Delivery<T> {
+    /// Done. Marks a slot: no lock, no allocation, no await; it is stored with the next commit (every 200 ms, or
+    /// [`flush`](crate::Subscription::flush)). Without effect when the partition was lost.
+    pub fn ack(mut self) {
+        self.raw.settled = true;
+        self.raw.shared.ack(self.raw.slot);
+    }
+    /// Done, and these messages belong to it: they are stored with the commit that settles it, first or together
+    /// (together under `exactly_once`), and never if the partition was lost.
+    pub fn ack_with(self, outputs: impl IntoIterator<Item = (impl Into<Name>, Message)>) {
+        let outputs = outputs.into_iter().map(|(topic, message)| (topic.into(), message)).collect();
+        self.raw.settle(Verdict::AckWith(outputs));
+    }
+    /// Try again after the retry policy's wait; after the last attempt it goes to the dead letters.
+    pub fn nack(self) {
+        self.raw.settle(Verdict::Nack { after: None, error: None });
+    }
+    /// Try again after `wait`, never earlier; it counts as an attempt.
+    pub fn nack_after(self, wait: Duration) {
+        self.raw.settle(Verdict::Nack { after: Some(wait), error: None });
+    }
+    /// As [`nack`](Self::nack), with what went wrong: it stands in the dead letter when this was the last attempt.
+    pub fn fail(self, error: impl fmt::Display) {
+        self.raw.settle(Verdict::Nack { after: None, error: Some(error.to_string()) });
+    }
+    /// To the dead letters now, whatever attempts are left.
+    pub fn reject(self, reason: impl fmt::Display) {
+        self.raw.settle(Verdict::Reject { reason: "rejected", error: reason.to_string() });
+    }
+    /// The value.
+    pub fn value(&self) -> &T {
+        &self.value
+    }
+    /// The partition was taken by another member: stop, what is done for this message will be done again.
+    pub fn is_lost(&self) -> bool {
+        self.raw.shared.marks.is_lost(self.raw.slot)
+    }
+    /// Counted from 1; it survives restarts and handovers.
+    pub fn attempt(&self) -> u32 {
+        self.raw.attempt
+    }
+    /// Whether a failure now sends it to the dead letters.
+    pub fn is_last_attempt(&self) -> bool {
+        self.raw.is_last
+    }
+    /// The topic it came from.
+    pub fn topic(&self) -> &str {
+        &self.raw.shared.topics[self.raw.shard.topic as usize]
+    }
+    /// The partition it came from.
+    pub fn partition(&self) -> u32 {
+        self.raw.shard.partition
+    }
+    /// Its position in the partition.
+    pub fn position(&self) -> u128 {
+        self.raw.record.position()
+    }
+    /// The key; `None` without one, which is not the same as an empty one.
+    pub fn key(&self) -> Option<&[u8]> {
+        self.raw.record.key()
+    }
+    /// The payload as it was stored; `None` is a tombstone.
+    pub fn payload(&self) -> Option<&[u8]> {
+        self.raw.record.payload()
+    }
+    /// The headers.
+    pub fn headers(&self) -> HeadersView<'_> {
+        self.raw.record.headers()
+    }
+    /// Milliseconds since 1970 UTC.
+    pub fn timestamp(&self) -> i64 {
+        self.raw.record.timestamp()
+    }
+    /// The record as it was stored.
+    pub fn record(&self) -> &Record {
+        &self.raw.record
+    }
+    pub(crate) fn slot(&self) -> u32 {
+        self.raw.slot
+    }
+}
+
+impl<T> Deref for Delivery<T> {
+    type Target = T;
+    fn deref(&self) -> &T {
+        &self.value
+    }
+}
+
+impl<T: fmt::Debug> fmt::Debug for Delivery<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Delivery")
+            .field("topic", &self.topic())
+            .field("partition", &self.partition())
+            .field("position", &self.position())
+            .field("attempt", &self.attempt())
+            .field("value", &self.value)
+            .finish()
+    }
+}

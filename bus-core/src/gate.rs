@@ -1,0 +1,158 @@
+//! What bounds publishing: so many messages and bytes in flight, in the order of the calls.
+
+use crate::{Error, Message, Outcome, Pending, Publisher, Unsent};
+use parking_lot::Mutex;
+use std::{
+    collections::VecDeque,
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+use tokio::{runtime::Handle, sync::oneshot};
+
+/// Messages published and not confirmed, at most: enough for any broker's pipeline, bounded for memory.
+pub(crate) const MESSAGES: usize = 65_536;
+/// Bytes of the same.
+pub(crate) const BYTES: usize = 64 << 20;
+
+pub(crate) struct Gate {
+    publisher: Arc<dyn Publisher>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    messages: usize,
+    bytes: usize,
+    /// Taken and not passed on, in call order. What is here waits for room, so later calls must wait behind it.
+    queue: VecDeque<Queued>,
+    passing: bool,
+}
+
+struct Queued {
+    topic: String,
+    batch: Vec<Message>,
+    size: (usize, usize),
+    reply: oneshot::Sender<Pending>,
+}
+
+impl State {
+    /// A batch larger than the whole bound passes alone.
+    fn fits(&self, (messages, bytes): (usize, usize)) -> bool {
+        self.messages == 0 || (self.messages + messages <= MESSAGES && self.bytes + bytes <= BYTES)
+    }
+}
+
+impl Gate {
+    pub(crate) fn new(publisher: Arc<dyn Publisher>) -> Arc<Self> {
+        Arc::new(Self { publisher, state: Mutex::default() })
+    }
+    /// Publishes now, or when there is room; calls keep their order.
+    pub(crate) fn publish(self: &Arc<Self>, topic: &str, batch: Vec<Message>) -> Publishing {
+        let size = (batch.len(), batch.iter().map(Message::size).sum());
+        let mut state = self.state.lock();
+        let stage = if state.queue.is_empty() && !state.passing && state.fits(size) {
+            state.messages += size.0;
+            state.bytes += size.1;
+            drop(state);
+            Stage::Sent(self.publisher.publish_batch(topic, batch))
+        } else {
+            let (reply, answer) = oneshot::channel();
+            state.queue.push_back(Queued { topic: topic.to_owned(), batch, size, reply });
+            Stage::Queued(answer)
+        };
+        Publishing { stage, gate: self.clone(), size }
+    }
+    /// Takes room back and passes on what waited for it, in order. Whoever is passing goes on for everybody.
+    fn release(self: &Arc<Self>, (messages, bytes): (usize, usize)) {
+        let mut state = self.state.lock();
+        state.messages -= messages;
+        state.bytes -= bytes;
+        if std::mem::replace(&mut state.passing, true) {
+            return;
+        }
+        while let Some(next) = state.queue.pop_front() {
+            if !state.fits(next.size) {
+                state.queue.push_front(next);
+                break;
+            }
+            state.messages += next.size.0;
+            state.bytes += next.size.1;
+            drop(state);
+            let pending = self.publisher.publish_batch(&next.topic, next.batch);
+            if let Err(pending) = next.reply.send(pending) {
+                // Its caller went away: the message is on its way all the same, and its room comes back with the answer.
+                follow(pending, self.clone(), next.size);
+            }
+            state = self.state.lock();
+        }
+        state.passing = false;
+    }
+}
+
+/// Waits for a batch that nobody waits for.
+fn follow(pending: Pending, gate: Arc<Gate>, size: (usize, usize)) {
+    let wait = async move {
+        pending.await;
+        gate.release(size);
+    };
+    if let Ok(runtime) = Handle::try_current() {
+        runtime.spawn(wait);
+    }
+}
+
+enum Stage {
+    Queued(oneshot::Receiver<Pending>),
+    Sent(Pending),
+    Over,
+}
+
+/// A batch on its way. Dropping it cancels nothing.
+pub(crate) struct Publishing {
+    stage: Stage,
+    gate: Arc<Gate>,
+    size: (usize, usize),
+}
+
+impl Future for Publishing {
+    type Output = Vec<Result<Outcome, Unsent>>;
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        loop {
+            match &mut self.stage {
+                Stage::Queued(answer) => match ready!(Pin::new(answer).poll(cx)) {
+                    Ok(pending) => self.stage = Stage::Sent(pending),
+                    Err(_) => {
+                        self.stage = Stage::Over;
+                        let closed = |_| Err(Unsent::not_stored(Error::closed("the publisher")));
+                        return Poll::Ready((0..self.size.0).map(closed).collect());
+                    }
+                },
+                Stage::Sent(pending) => {
+                    let outcomes = ready!(pending.as_mut().poll(cx));
+                    self.stage = Stage::Over;
+                    self.gate.release(self.size);
+                    return Poll::Ready(outcomes);
+                }
+                Stage::Over => return Poll::Pending,
+            }
+        }
+    }
+}
+
+impl Drop for Publishing {
+    fn drop(&mut self) {
+        let pending = match std::mem::replace(&mut self.stage, Stage::Over) {
+            Stage::Sent(pending) => Some(pending),
+            Stage::Queued(mut answer) => {
+                // Either the answer is in already, or whoever sends it finds nobody and follows it.
+                answer.close();
+                answer.try_recv().ok()
+            }
+            Stage::Over => None,
+        };
+        if let Some(pending) = pending {
+            follow(pending, self.gate.clone(), self.size);
+        }
+    }
+}

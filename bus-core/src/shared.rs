@@ -1,0 +1,182 @@
+//! What a subscription's readers, its deliveries and its pump share.
+
+use crate::{
+    Error, Name,
+    flow::{Claims, Flow, Handout, Marks, Now, Verdict},
+};
+use parking_lot::Mutex;
+use std::{
+    collections::VecDeque,
+    sync::Arc,
+    task::{Context, Poll, Waker},
+    time::SystemTime,
+};
+use tokio::sync::Notify;
+
+/// The time now: tokio's clock, so that a paused one works, and the wall's.
+pub(crate) fn now() -> Now {
+    let wall = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    Now { mono: tokio::time::Instant::now().into_std(), wall: wall.as_millis() as i64 }
+}
+
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) marks: Arc<Marks>,
+    pub(crate) topics: Vec<Name>,
+    pub(crate) core: Mutex<Core>,
+    /// Wakes the pump.
+    pub(crate) pump: Notify,
+    /// Tells handlers that some shard was taken.
+    pub(crate) lost: Notify,
+}
+
+#[derive(Debug)]
+pub(crate) struct Core {
+    pub(crate) flow: Flow,
+    /// Readers that found nothing, first come first served.
+    waiting: VecDeque<(usize, Waker)>,
+    /// Whether acks must wake somebody: counted once in the marks.
+    parked: bool,
+    /// The subscription is over; readers get the error once.
+    pub(crate) ended: bool,
+    pub(crate) error: Option<Error>,
+}
+
+impl Shared {
+    pub(crate) fn new(flow: Flow, topics: Vec<Name>) -> Self {
+        let core = Core { flow, waiting: VecDeque::new(), parked: false, ended: false, error: None };
+        Self { marks: core.flow.marks(), topics, core: Mutex::new(core), pump: Notify::new(), lost: Notify::new() }
+    }
+    pub(crate) fn ack(&self, slot: u32) {
+        if self.marks.ack(slot) {
+            self.marked();
+        }
+    }
+    pub(crate) fn settle(&self, slot: u32, verdict: Verdict) {
+        if self.marks.settle(slot, verdict) {
+            self.marked();
+        }
+    }
+    /// Somebody waits for marks: a reader takes them in, or else the pump.
+    #[cold]
+    fn marked(&self) {
+        let mut core = self.core.lock();
+        let leaving = core.flow.is_leaving();
+        if !core.wake_one() || leaving {
+            self.pump.notify_one();
+        }
+    }
+    /// Wakes every reader: the subscription is over.
+    pub(crate) fn end(&self, error: Option<Error>) {
+        let mut core = self.core.lock();
+        core.flow.end_drain();
+        core.ended = true;
+        core.error = core.error.take().or(error);
+        while core.wake_one() {}
+        drop(core);
+        self.lost.notify_waiters();
+    }
+    /// Refills a reader's loan.
+    pub(crate) fn poll_loan(
+        &self,
+        reader: usize,
+        most: usize,
+        loan: &mut Vec<Handout>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<bool, Error>> {
+        let mut core = self.core.lock();
+        core.waiting.retain(|(waiting, _)| *waiting != reader);
+        if core.ended {
+            return Poll::Ready(core.error.take().map_or(Ok(false), Err));
+        }
+        loop {
+            core.flow.step(now());
+            core.flow.lend(reader, most, loan);
+            if core.flow.wants_pump() {
+                self.pump.notify_one();
+            }
+            if !loan.is_empty() {
+                core.pass_on(&self.marks);
+                return Poll::Ready(Ok(true));
+            }
+            // First counted, then looked again: an ack between the two is seen either here or by who marked it.
+            core.park(&self.marks);
+            if !self.marks.any() {
+                core.waiting.push_back((reader, cx.waker().clone()));
+                return Poll::Pending;
+            }
+        }
+    }
+}
+
+impl Core {
+    /// Wakes the reader that waits longest; false if none does.
+    pub(crate) fn wake_one(&mut self) -> bool {
+        self.waiting.pop_front().map(|(_, waker)| waker.wake()).is_some()
+    }
+    /// One reader is woken at a time and wakes the next if there is more.
+    pub(crate) fn pass_on(&mut self, marks: &Marks) {
+        self.park(marks);
+        if self.flow.has_ready() {
+            self.wake_one();
+        }
+    }
+    /// Counts in the marks whether acks have to wake somebody.
+    pub(crate) fn park(&mut self, marks: &Marks) {
+        let wanted = self.flow.waits_for_acks() && (!self.waiting.is_empty() || !self.flow.has_ready());
+        match (self.parked, wanted) {
+            (false, true) => marks.park(),
+            (true, false) => marks.unpark(),
+            _ => {}
+        }
+        self.parked = wanted;
+    }
+}
+
+/// A reader's share of what may run: a handful under one lock, claimed one by one without it.
+#[derive(Debug)]
+pub(crate) struct Reader {
+    pub(crate) shared: Arc<Shared>,
+    number: usize,
+    claims: Arc<Claims>,
+    loan: Vec<Handout>,
+    lent: usize,
+    most: usize,
+}
+
+impl Reader {
+    pub(crate) fn new(shared: Arc<Shared>, most: usize) -> Self {
+        let (number, claims) = shared.core.lock().flow.add_reader();
+        Self { shared, number, claims, loan: Vec::new(), lent: 0, most }
+    }
+    /// The next record that may run; `None`: the subscription is over. Cancel-safe: nothing is claimed before it is
+    /// returned.
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Handout, Error>>> {
+        loop {
+            if !self.loan.is_empty() && self.claims.claim(self.lent).is_some() {
+                // The loan is reversed, so that claims, which count up, take it from the end.
+                return Poll::Ready(self.loan.pop().map(Ok));
+            }
+            self.loan.clear();
+            match self.shared.poll_loan(self.number, self.most, &mut self.loan, cx) {
+                Poll::Ready(Ok(true)) => {
+                    self.loan.reverse();
+                    self.lent = self.loan.len();
+                }
+                Poll::Ready(Ok(false)) => return Poll::Ready(None),
+                Poll::Ready(Err(error)) => return Poll::Ready(Some(Err(error))),
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+    }
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        let mut core = self.shared.core.lock();
+        core.waiting.retain(|(waiting, _)| *waiting != self.number);
+        // Its loan goes back to the others, and so does a wake-up that was meant for it.
+        core.flow.recall();
+        core.pass_on(&self.shared.marks);
+    }
+}

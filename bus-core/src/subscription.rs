@@ -1,0 +1,202 @@
+//! Reading messages: a stream of deliveries, or a handler for each.
+
+use crate::{
+    Codec, Delivery, Error, Result,
+    delivery::RawDelivery,
+    flow::Verdict,
+    pump::Command,
+    shared::{Reader, Shared},
+};
+use futures_core::Stream;
+use std::{
+    fmt,
+    future::{Future, poll_fn},
+    marker::PhantomData,
+    pin::{Pin, pin},
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+use tokio::{
+    sync::{mpsc, oneshot},
+    task::JoinSet,
+};
+
+/// How many records a reader takes under one lock. Half of the default window, so that two readers can work.
+const LOAN: usize = 256;
+/// How long [`Subscription::close`] waits for deliveries that are still out: the default of a shutdown.
+const CLOSE: Duration = Duration::from_secs(30);
+
+/// A running subscription: a [`Stream`] of deliveries.
+///
+/// Messages are taken in, and partitions handed over, also while nobody calls [`next`](Self::next). Dropping it stops
+/// it in the background: what is acknowledged by then is stored, deliveries that are still out are lost, and their
+/// messages come again; [`close`](Self::close) waits for them instead.
+pub struct Subscription<T, C> {
+    reader: Reader,
+    codec: C,
+    commands: mpsc::UnboundedSender<Command>,
+    payload: PhantomData<fn() -> T>,
+}
+
+/// A handle on a running subscription, for stopping it from elsewhere. It does not keep the subscription running.
+#[derive(Clone, Debug)]
+pub struct Control {
+    commands: mpsc::WeakUnboundedSender<Command>,
+}
+
+impl Control {
+    /// Waits until everything that was acknowledged before is stored.
+    /// # Errors
+    /// `Closed` after the end of the subscription, or what ended it.
+    pub async fn flush(&self) -> Result<()> {
+        self.ask(Command::Flush).await.unwrap_or_else(|| Err(Error::closed("the subscription")))
+    }
+    /// Hands nothing out any more, gives running handlers `grace` to finish, stores what they settled, releases the
+    /// partitions and leaves the group. A second call is a no-op.
+    /// # Errors
+    /// What ended the subscription, if it was not this.
+    pub async fn drain(&self, grace: Duration) -> Result<()> {
+        self.ask(|reply| Command::Drain(grace, reply)).await.unwrap_or(Ok(()))
+    }
+    /// Stops at once as a crash would: nothing is stored or released, other members take over when the session or
+    /// lease runs out. For tests of exactly that.
+    pub fn abort(&self) {
+        if let Some(commands) = self.commands.upgrade() {
+            let _ = commands.send(Command::Abort);
+        }
+    }
+    async fn ask<R>(&self, command: impl FnOnce(oneshot::Sender<R>) -> Command) -> Option<R> {
+        let (reply, answer) = oneshot::channel();
+        self.commands.upgrade()?.send(command(reply)).ok()?;
+        answer.await.ok()
+    }
+}
+
+impl<T, C: Codec<T>> Subscription<T, C> {
+    pub(crate) fn new(shared: Arc<Shared>, codec: C, commands: mpsc::UnboundedSender<Command>) -> Self {
+        Self { reader: Reader::new(shared, LOAN), codec, commands, payload: PhantomData }
+    }
+    /// The next delivery, or `None` after the end. An error ends the subscription. Cancel-safe: a delivery is either
+    /// returned or stays.
+    pub async fn next(&mut self) -> Option<Result<Delivery<T>>> {
+        poll_fn(|cx| self.poll_delivery(cx)).await
+    }
+    fn poll_delivery(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Delivery<T>>>> {
+        poll_decoded(&mut self.reader, &self.codec, cx)
+    }
+    /// Runs `handler` for each delivery, up to `concurrency` at a time, until the subscription ends. One delivery of a
+    /// key runs at a time. The handler settles its delivery; one that returns without, or panics, has it dropped, which
+    /// is a nack. A handler whose partition was taken is cancelled at its next await.
+    /// # Errors
+    /// What ended the subscription; `Ok` after [`Control::drain`].
+    pub async fn for_each<F, R>(self, concurrency: usize, handler: F) -> Result<()>
+    where
+        T: Send + 'static,
+        F: Fn(Delivery<T>) -> R + Send + Sync + 'static,
+        R: Future<Output = ()> + Send + 'static,
+    {
+        let Self { reader, codec, commands, .. } = self;
+        let (shared, handler) = (reader.shared.clone(), Arc::new(handler));
+        drop(reader);
+        let mut workers = JoinSet::new();
+        for _ in 0..concurrency.max(1) {
+            // More than one in a worker's hand would wait behind a slow handler while others are idle.
+            let most = if concurrency > 1 { 1 } else { LOAN };
+            let reader = Reader::new(shared.clone(), most);
+            workers.spawn(work(reader, codec.clone(), handler.clone()));
+        }
+        let mut result = Ok(());
+        while let Some(ended) = workers.join_next().await {
+            match ended {
+                Ok(Err(error)) => result = Err(error),
+                Ok(Ok(())) => {}
+                Err(panic) => {
+                    tracing::error!(%panic, "a handler panicked; its message is tried again");
+                    workers.spawn(work(Reader::new(shared.clone(), 1), codec.clone(), handler.clone()));
+                }
+            }
+        }
+        drop(commands);
+        result
+    }
+    /// A handle for stopping it from elsewhere.
+    pub fn control(&self) -> Control {
+        Control { commands: self.commands.downgrade() }
+    }
+    /// Waits until everything that was acknowledged before is stored.
+    /// # Errors
+    /// As [`Control::flush`].
+    pub async fn flush(&self) -> Result<()> {
+        self.control().flush().await
+    }
+    /// Hands nothing out any more, gives deliveries that are out `grace` to be settled, stores what was settled,
+    /// releases the partitions and leaves the group.
+    /// # Errors
+    /// What ended the subscription, if it was not this.
+    pub async fn drain(self, grace: Duration) -> Result<()> {
+        self.control().drain(grace).await
+    }
+    /// [`drain`](Self::drain) with 30 seconds, the time most supervisors give a process.
+    /// # Errors
+    /// As [`drain`](Self::drain).
+    pub async fn close(self) -> Result<()> {
+        self.drain(CLOSE).await
+    }
+}
+
+fn poll_decoded<T, C: Codec<T>>(
+    reader: &mut Reader,
+    codec: &C,
+    cx: &mut Context<'_>,
+) -> Poll<Option<Result<Delivery<T>>>> {
+    loop {
+        let handout = match reader.poll(cx) {
+            Poll::Ready(Some(Ok(handout))) => handout,
+            Poll::Ready(Some(Err(error))) => return Poll::Ready(Some(Err(error))),
+            Poll::Ready(None) => return Poll::Ready(None),
+            Poll::Pending => return Poll::Pending,
+        };
+        let raw = RawDelivery::new(reader.shared.clone(), handout);
+        match codec.decode(raw.record()) {
+            Ok(value) => return Poll::Ready(Some(Ok(raw.with(value)))),
+            Err(error) => raw.settle(Verdict::Reject { reason: "undecodable", error: error.to_string() }),
+        }
+    }
+}
+
+async fn work<T, C, F, R>(mut reader: Reader, codec: C, handler: Arc<F>) -> Result<()>
+where
+    C: Codec<T>,
+    F: Fn(Delivery<T>) -> R,
+    R: Future<Output = ()>,
+{
+    while let Some(delivery) = poll_fn(|cx| poll_decoded(&mut reader, &codec, cx)).await {
+        let delivery = delivery?;
+        let slot = delivery.slot();
+        let mut running = pin!(handler(delivery));
+        loop {
+            let lost = reader.shared.lost.notified();
+            tokio::select! {
+                biased;
+                () = &mut running => break,
+                // The slot is this delivery's until its handler drops it, so the mark is about this delivery.
+                () = lost => if reader.shared.marks.is_lost(slot) { break },
+            }
+        }
+    }
+    Ok(())
+}
+
+impl<T, C: Codec<T> + Unpin> Stream for Subscription<T, C> {
+    type Item = Result<Delivery<T>>;
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.get_mut().poll_delivery(cx)
+    }
+}
+
+impl<T, C> fmt::Debug for Subscription<T, C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Subscription").field("topics", &self.reader.shared.topics).finish_non_exhaustive()
+    }
+}
