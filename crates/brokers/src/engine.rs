@@ -29,15 +29,35 @@ pub(crate) fn remove(container: &str) -> Result<()> {
     let doing = || format!("removing the container {container}");
     match request("DELETE", &format!("/containers/{container}?force=1&v=1")) {
         Ok((200..=299 | 404, _)) => Ok(()),
-        Ok((status, body)) => Err(Error::Docker { doing: doing(), why: format!("{status} {body}") }),
-        Err(error) => Err(Error::Docker { doing: doing(), why: error.to_string() }),
+        Ok((status, body)) => Err(Error::Docker {
+            doing: doing(),
+            why: format!("{status} {body}"),
+        }),
+        Err(error) => Err(Error::Docker {
+            doing: doing(),
+            why: error.to_string(),
+        }),
     }
+}
+
+/// The host at which the ports of containers are reached.
+#[cfg(feature = "docker")]
+pub(crate) fn host() -> String {
+    let remote = std::env::var("DOCKER_HOST").unwrap_or_default();
+    let remote = remote
+        .strip_prefix("tcp://")
+        .map(|rest| rest.split(':').next().unwrap_or(rest).to_owned());
+    remote.unwrap_or_else(|| "127.0.0.1".to_owned())
 }
 
 /// One request; the status and the body come back.
 fn request(method: &str, path: &str) -> std::io::Result<(u16, String)> {
     let host = std::env::var("DOCKER_HOST").unwrap_or_default();
-    let host = if host.is_empty() { "unix:///var/run/docker.sock" } else { &host };
+    let host = if host.is_empty() {
+        "unix:///var/run/docker.sock"
+    } else {
+        &host
+    };
     let text = if let Some(path_of_socket) = host.strip_prefix("unix://") {
         let stream = UnixStream::connect(path_of_socket)?;
         stream.set_read_timeout(Some(ANSWER))?;
@@ -49,7 +69,9 @@ fn request(method: &str, path: &str) -> std::io::Result<(u16, String)> {
     };
     let (head, body) = text.split_once("\r\n\r\n").unwrap_or((&text, ""));
     let status = head.split(' ').nth(1).and_then(|s| s.parse().ok());
-    status.map(|s| (s, body.to_owned())).ok_or_else(|| std::io::Error::other("not an HTTP answer"))
+    status
+        .map(|s| (s, body.to_owned()))
+        .ok_or_else(|| std::io::Error::other("not an HTTP answer"))
 }
 
 fn exchange(mut stream: impl Read + Write, method: &str, path: &str) -> std::io::Result<String> {

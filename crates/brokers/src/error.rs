@@ -60,7 +60,7 @@ pub enum Error {
         seconds: u64,
     },
     /// The Docker engine answered, but would not do what was asked.
-    #[error("docker: {doing}: {why}; fix it, or stop the engine to run the servers natively")]
+    #[error("docker: {doing}: {why}")]
     Docker {
         /// What was being done.
         doing: String,
@@ -88,6 +88,9 @@ pub(crate) trait Doing<T> {
 
 impl<T> Doing<T> for std::io::Result<T> {
     fn doing(self, what: impl FnOnce() -> String) -> Result<T> {
-        self.map_err(|source| Error::Io { doing: what(), source })
+        self.map_err(|source| Error::Io {
+            doing: what(),
+            source,
+        })
     }
 }

@@ -55,7 +55,9 @@ impl Kind {
     /// Kafka's protocol does not tell a version, so a Kafka that somebody else started has none.
     pub(crate) fn probe(self, address: &str) -> Result<String, String> {
         match self {
-            Self::Kafka => crate::probe::kafka_brokers(address).map(|_| "Kafka of unknown version".to_owned()),
+            Self::Kafka => {
+                crate::probe::kafka_brokers(address).map(|_| "Kafka of unknown version".to_owned())
+            }
             Self::Redis | Self::Redis8 => crate::probe::redis_version(address).map(|v| format!("Redis {v}")),
         }
     }

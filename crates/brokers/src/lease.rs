@@ -22,12 +22,16 @@ impl Lease {
     pub(crate) fn from(first: u16) -> Result<Self> {
         for port in first..first.saturating_add(500) {
             let path = paths::brokers_dir().join("ports").join(port.to_string());
-            let Some(lock) = lock::try_take(&path)? else { continue };
+            let Some(lock) = lock::try_take(&path)? else {
+                continue;
+            };
             if TcpListener::bind(("127.0.0.1", port)).is_ok() {
                 return Ok(Self { port, _lock: lock });
             }
         }
-        Err(Error::State(format!("no free port of 127.0.0.1 from {first} on: stop some servers (`cargo xtask brokers down`)")))
+        Err(Error::State(format!(
+            "no free port of 127.0.0.1 from {first} on: stop some servers (`cargo xtask brokers down`)"
+        )))
     }
 }
 

@@ -13,6 +13,7 @@
 //! error that names the package where it does. Nothing is ever skipped.
 //!
 //! Each step is said aloud in one line on standard error; standard output stays the caller's own.
+#![cfg_attr(test, allow(clippy::unwrap_used, reason = "a failed test is a panic"))]
 
 #[cfg(feature = "docker")]
 mod docker;

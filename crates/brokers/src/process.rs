@@ -45,8 +45,13 @@ impl Launch {
         // SAFETY: between fork and exec only async-signal-safe calls are allowed; setsid is one, and the closure
         // neither allocates nor locks.
         unsafe { command.pre_exec(|| setsid().map(drop).map_err(Into::into)) };
-        let mut child = command.spawn().doing(|| format!("starting {}", self.program.display()))?;
-        let process = Process { pid: child.id(), marker: self.marker.clone() };
+        let mut child = command
+            .spawn()
+            .doing(|| format!("starting {}", self.program.display()))?;
+        let process = Process {
+            pid: child.id(),
+            marker: self.marker.clone(),
+        };
         process.await_command_line(&mut child);
         Ok((child, process))
     }
@@ -71,7 +76,9 @@ impl Process {
     /// would look like a process that is not ours.
     fn await_command_line(&self, child: &mut Child) {
         let ended = |child: &mut Child| !matches!(child.try_wait(), Ok(None));
-        wait::poll(Duration::from_secs(10), || (self.is_running() || ended(child)).then_some(()));
+        wait::poll(Duration::from_secs(10), || {
+            (self.is_running() || ended(child)).then_some(())
+        });
     }
 
     /// Sends a signal; says whether there was a process of ours to get it.
@@ -96,7 +103,10 @@ impl Process {
         self.signal(Signal::KILL);
         match self.is_gone_within(LIMIT) {
             true => Ok(()),
-            false => Err(Error::Immortal { pid: self.pid, seconds: LIMIT.as_secs() }),
+            false => Err(Error::Immortal {
+                pid: self.pid,
+                seconds: LIMIT.as_secs(),
+            }),
         }
     }
 
@@ -112,7 +122,10 @@ pub(crate) fn command_line(pid: u32) -> Option<String> {
         let line = String::from_utf8_lossy(&bytes).replace('\0', " ");
         return (!line.is_empty()).then_some(line);
     }
-    let ps = Command::new("ps").args(["-ww", "-o", "command=", "-p", &pid.to_string()]).output().ok()?;
+    let ps = Command::new("ps")
+        .args(["-ww", "-o", "command=", "-p", &pid.to_string()])
+        .output()
+        .ok()?;
     let line = String::from_utf8_lossy(&ps.stdout).trim().to_owned();
     (!line.is_empty()).then_some(line)
 }
@@ -123,8 +136,16 @@ mod tests {
 
     fn sleeper(seconds: &str) -> (Child, Process) {
         // Not on the test's own output: a sleeper that outlives a failed test would keep that open.
-        let mut child = Command::new("sleep").arg(seconds).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-        let process = Process { pid: child.id(), marker: seconds.to_owned() };
+        let mut child = Command::new("sleep")
+            .arg(seconds)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let process = Process {
+            pid: child.id(),
+            marker: seconds.to_owned(),
+        };
         process.await_command_line(&mut child);
         (child, process)
     }
@@ -133,11 +154,20 @@ mod tests {
     fn a_process_is_known_by_its_command_line() {
         let (mut child, process) = sleeper("3001");
         assert!(process.is_running());
-        let recycled = Process { pid: process.pid, marker: "redis-server".into() };
+        let recycled = Process {
+            pid: process.pid,
+            marker: "redis-server".into(),
+        };
         assert!(!recycled.is_running());
-        let prefix = Process { pid: process.pid, marker: "300".into() };
+        let prefix = Process {
+            pid: process.pid,
+            marker: "300".into(),
+        };
         assert!(!prefix.is_running(), "a part of an argument is not the argument");
-        assert!(!recycled.signal(Signal::KILL), "a process that is not ours must not be signalled");
+        assert!(
+            !recycled.signal(Signal::KILL),
+            "a process that is not ours must not be signalled"
+        );
         assert!(process.is_running());
         process.stop(Duration::from_secs(10)).unwrap();
         assert!(!process.is_running(), "not even before it was reaped");

@@ -44,7 +44,8 @@ impl Record {
 
     pub(crate) fn write(&self, dir: &Path) -> Result<()> {
         let path = dir.join(Self::FILE);
-        let text = serde_json::to_vec_pretty(self).map_err(|e| Error::State(format!("{}: {e}", path.display())))?;
+        let text =
+            serde_json::to_vec_pretty(self).map_err(|e| Error::State(format!("{}: {e}", path.display())))?;
         std::fs::write(&path, text).doing(|| format!("writing {}", path.display()))
     }
 
@@ -79,14 +80,22 @@ mod tests {
         Record {
             address: "redis://127.0.0.1:1".into(),
             version: "Redis 7.0.15".into(),
-            host: Host::Native(Process { pid, marker: "no such marker".into() }),
+            host: Host::Native(Process {
+                pid,
+                marker: "no such marker".into(),
+            }),
         }
     }
 
     #[test]
     fn what_is_written_is_read_back() {
         let dir = dir("record");
-        let docker = Record { host: Host::Docker { container: "abc".into() }, ..record(1) };
+        let docker = Record {
+            host: Host::Docker {
+                container: "abc".into(),
+            },
+            ..record(1)
+        };
         for record in [record(4711), docker] {
             record.write(&dir).unwrap();
             assert_eq!(Record::read(&dir).unwrap(), Some(record));

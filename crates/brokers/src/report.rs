@@ -15,7 +15,9 @@ pub const REPORT_VARIABLE: &str = "BUS_TEST_REPORT";
 ///
 /// When the file cannot be written: a check that is not reported would count as not run.
 pub fn passed(backend: &str, server: &str, check: &str) -> std::io::Result<()> {
-    let Some(path) = std::env::var_os(REPORT_VARIABLE) else { return Ok(()) };
+    let Some(path) = std::env::var_os(REPORT_VARIABLE) else {
+        return Ok(());
+    };
     let mut file = std::fs::File::options().create(true).append(true).open(path)?;
     file.write_all(format!("{backend}\t{server}\t{check}\tok\n").as_bytes())
 }

@@ -42,6 +42,13 @@ pub struct Server {
 
 impl std::fmt::Display for Server {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}: {}, {}, {}", self.kind.name(), self.address, self.origin.name(), self.version)
+        write!(
+            f,
+            "{}: {}, {}, {}",
+            self.kind.name(),
+            self.address,
+            self.origin.name(),
+            self.version
+        )
     }
 }

@@ -40,7 +40,10 @@ pub fn shared(kind: Kind) -> Result<Server> {
 pub fn down() -> Result<usize> {
     let _lock = the_lock()?;
     native::sweep()?;
-    let stopped = Kind::ALL.into_iter().map(stop_recorded).collect::<Result<Vec<bool>>>()?;
+    let stopped = Kind::ALL
+        .into_iter()
+        .map(stop_recorded)
+        .collect::<Result<Vec<bool>>>()?;
     Ok(stopped.into_iter().filter(|stopped| *stopped).count())
 }
 
@@ -87,21 +90,36 @@ fn find_or_start(kind: Kind) -> Result<Server> {
 /// The server that the environment names.
 fn given(kind: Kind) -> Result<Option<Server>> {
     let variable = kind.variable();
-    let Some(address) = std::env::var(variable).ok().filter(|value| !value.is_empty()) else { return Ok(None) };
-    let own = Record::read(&paths::shared_dir(kind.name()))?.is_some_and(|r| r.address == address && r.is_running());
+    let Some(address) = std::env::var(variable).ok().filter(|value| !value.is_empty()) else {
+        return Ok(None);
+    };
+    let own = Record::read(&paths::shared_dir(kind.name()))?
+        .is_some_and(|r| r.address == address && r.is_running());
     if own {
         // The variables that `up` printed, in the environment of the next command.
         return recorded(kind);
     }
     match kind.probe(&address) {
-        Ok(version) => Ok(Some(Server { kind, address, origin: Origin::Given, version, started: false })),
-        Err(why) => Err(Error::Given { variable, address, why }),
+        Ok(version) => Ok(Some(Server {
+            kind,
+            address,
+            origin: Origin::Given,
+            version,
+            started: false,
+        })),
+        Err(why) => Err(Error::Given {
+            variable,
+            address,
+            why,
+        }),
     }
 }
 
 /// The server that was started before and still answers.
 fn recorded(kind: Kind) -> Result<Option<Server>> {
-    let Some(record) = Record::read(&paths::shared_dir(kind.name()))? else { return Ok(None) };
+    let Some(record) = Record::read(&paths::shared_dir(kind.name()))? else {
+        return Ok(None);
+    };
     if !record.is_running() || kind.probe(&record.address).is_err() {
         return Ok(None);
     }
@@ -109,33 +127,65 @@ fn recorded(kind: Kind) -> Result<Option<Server>> {
         Host::Native(_) => Origin::Native,
         Host::Docker { .. } => Origin::Docker,
     };
-    Ok(Some(Server { kind, address: record.address, origin, version: record.version, started: false }))
+    Ok(Some(Server {
+        kind,
+        address: record.address,
+        origin,
+        version: record.version,
+        started: false,
+    }))
 }
 
 fn start(kind: Kind) -> Result<Server> {
     // A server that runs but does not answer is in the way of its own successor.
     stop_recorded(kind)?;
-    if crate::engine::docker_engine_answers() {
-        #[cfg(feature = "docker")]
-        return crate::docker::start(kind);
-        #[cfg(not(feature = "docker"))]
-        say(format_args!("{}: a Docker engine answers, but this was built without the feature `docker`", kind.name()));
+    if !in_docker(kind) {
+        natively(kind)?;
     }
+    let server = recorded(kind)?.map(|server| Server {
+        started: true,
+        ..server
+    });
+    server.ok_or_else(|| {
+        Error::State(format!(
+            "{} answered and then died; run the command again",
+            kind.name()
+        ))
+    })
+}
+
+/// Starts it as a container if it can be; says why where an engine answers but the server is not in it.
+fn in_docker(kind: Kind) -> bool {
+    if !crate::engine::docker_engine_answers() {
+        return false;
+    }
+    #[cfg(feature = "docker")]
+    let done = crate::docker::start(kind);
+    #[cfg(not(feature = "docker"))]
+    let done: Result<(), &str> =
+        Err("a Docker engine answers, but this was built without the feature `docker`");
+    done.inspect_err(|why| say(format_args!("{}: {why}; starting it natively", kind.name())))
+        .is_ok()
+}
+
+fn natively(kind: Kind) -> Result<()> {
     match kind {
-        Kind::Kafka => Kafka::start_at(Place::shared(kind, 2)?, &KafkaOptions::new())?.keep()?,
-        Kind::Redis => Redis::start_at(Place::shared(kind, 1)?, RedisOptions::new())?.keep()?,
-        Kind::Redis8 => {
-            Redis::start_at(Place::shared(kind, 1)?, RedisOptions::new().version(RedisVersion::V8))?.keep()?;
-        }
+        Kind::Kafka => Kafka::start_at(Place::shared(kind, 2)?, &KafkaOptions::new())?.keep(),
+        Kind::Redis => Redis::start_at(Place::shared(kind, 1)?, RedisOptions::new())?.keep(),
+        Kind::Redis8 => Redis::start_at(
+            Place::shared(kind, 1)?,
+            RedisOptions::new().version(RedisVersion::V8),
+        )?
+        .keep(),
     }
-    let server = recorded(kind)?.map(|server| Server { started: true, ..server });
-    server.ok_or_else(|| Error::State(format!("{} answered and then died; run the command again", kind.name())))
 }
 
 /// Stops what the record says, removes its data; says whether there was something to stop.
 fn stop_recorded(kind: Kind) -> Result<bool> {
     let dir = paths::shared_dir(kind.name());
-    let Some(record) = Record::read(&dir)? else { return Ok(false) };
+    let Some(record) = Record::read(&dir)? else {
+        return Ok(false);
+    };
     let running = record.is_running();
     if running {
         record.stop()?;

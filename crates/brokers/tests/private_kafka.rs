@@ -1,4 +1,5 @@
 //! A private Kafka keeps its topics over a kill.
+#![allow(clippy::unwrap_used, reason = "a failed test is a panic")]
 
 use std::process::Command;
 

@@ -1,4 +1,5 @@
 //! A private Redis survives what tests do to it.
+#![allow(clippy::unwrap_used, reason = "a failed test is a panic")]
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpStream;

@@ -1,6 +1,8 @@
 //! `cargo xtask brokers up|down|status`.
 
-use bus_brokers::{Kind, Result, Server};
+use bus_brokers::{Kind, Server};
+
+use crate::Done;
 
 #[derive(clap::Subcommand)]
 pub(crate) enum Command {
@@ -13,7 +15,7 @@ pub(crate) enum Command {
 }
 
 /// Standard output carries the variables alone; everything else goes to standard error.
-pub(crate) fn run(command: Command) -> Result<()> {
+pub(crate) fn run(command: Command) -> Done {
     match command {
         Command::Up => print(&bus_brokers::up()?),
         Command::Down => {

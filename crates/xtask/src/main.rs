@@ -1,6 +1,17 @@
 //! The project's own commands: `cargo xtask brokers`, `cargo xtask test`, `cargo xtask check`.
+#![cfg_attr(test, allow(clippy::unwrap_used, reason = "a failed test is a panic"))]
 
 mod brokers;
+mod cargo;
+mod check;
+mod docker;
+mod features;
+mod firewall;
+mod interrupt;
+mod report;
+mod step;
+mod summary;
+mod test;
 
 use std::process::ExitCode;
 
@@ -19,11 +30,26 @@ enum Command {
     /// Start, stop or list the servers that tests, benchmarks and examples talk to.
     #[command(subcommand)]
     Brokers(brokers::Command),
+    /// Run every test against real servers, starting and stopping what is missing.
+    Test(test::Arguments),
+    /// Run every check that needs no server: format, lints, documentation, features, dependencies.
+    Check,
 }
 
+/// What a command comes to; an error is a sentence for the terminal.
+type Done = Result<(), Box<dyn std::error::Error>>;
+
 fn main() -> ExitCode {
-    let done = match Arguments::parse().command {
+    let command = Arguments::parse().command;
+    if !matches!(command, Command::Check)
+        && let Some(code) = docker::rebuilt()
+    {
+        return code;
+    }
+    let done = match command {
         Command::Brokers(command) => brokers::run(command),
+        Command::Test(arguments) => test::run(&arguments),
+        Command::Check => check::run(),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -18,7 +18,11 @@ pub(crate) fn ensure(program: &str, package: &str) -> Result<PathBuf> {
     if let Some(path) = find(program) {
         return Ok(path);
     }
-    let missing = |why: &str| Error::Missing { program: program.into(), package: package.into(), why: why.into() };
+    let missing = |why: &str| Error::Missing {
+        program: program.into(),
+        package: package.into(),
+        why: why.into(),
+    };
     install(package).map_err(|why| missing(&why))?;
     find(program).ok_or_else(|| missing("the package is installed, but the program is not on PATH"))
 }
@@ -43,7 +47,11 @@ fn install(package: &str) -> Result<(), String> {
 /// Installs a package that carries no program of its own.
 pub(crate) fn install_package(package: &str) -> Result<()> {
     let _lock = lock::wait_for(&paths::brokers_dir().join("apt.lock"))?;
-    install(package).map_err(|why| Error::Missing { program: package.into(), package: package.into(), why })
+    install(package).map_err(|why| Error::Missing {
+        program: package.into(),
+        package: package.into(),
+        why,
+    })
 }
 
 /// Looks along `PATH`.

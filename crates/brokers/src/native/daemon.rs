@@ -43,7 +43,15 @@ impl Daemon {
         ready: Ready,
     ) -> Result<Self> {
         let version = String::new();
-        let mut daemon = Self { name, address, launch, ready, place, version, child: Mutex::new(None) };
+        let mut daemon = Self {
+            name,
+            address,
+            launch,
+            ready,
+            place,
+            version,
+            child: Mutex::new(None),
+        };
         daemon.version = daemon.launch()?;
         Ok(daemon)
     }
@@ -63,7 +71,10 @@ impl Daemon {
     /// Its process, while it has one.
     pub(crate) fn process(&self) -> Option<Process> {
         let pid = self.child().as_ref().map(Child::id);
-        pid.map(|pid| Process { pid, marker: self.launch.marker.clone() })
+        pid.map(|pid| Process {
+            pid,
+            marker: self.launch.marker.clone(),
+        })
     }
 
     /// Asks it to end; returns when it has.
@@ -92,7 +103,10 @@ impl Daemon {
     pub(crate) fn signal(&self, signal: Signal) -> Result<()> {
         match self.process().is_some_and(|process| process.signal(signal)) {
             true => Ok(()),
-            false => Err(Error::State(format!("{} at {} is not running; restart() it first", self.name, self.address))),
+            false => Err(Error::State(format!(
+                "{} at {} is not running; restart() it first",
+                self.name, self.address
+            ))),
         }
     }
 
@@ -113,7 +127,11 @@ impl Daemon {
         let (child, process) = self.launch.spawn()?;
         *self.child() = Some(child);
         // Written before it is ready: a server whose starter dies meanwhile is found and stopped all the same.
-        let mut record = Record { address: self.address.clone(), version: self.name.to_owned(), host: Host::Native(process) };
+        let mut record = Record {
+            address: self.address.clone(),
+            version: self.name.to_owned(),
+            host: Host::Native(process),
+        };
         record.write(&self.place.dir)?;
         let version = self.wait_until_ready()?;
         record.version.clone_from(&version);
@@ -138,7 +156,12 @@ impl Daemon {
         let log = self.launch.log();
         let text = std::fs::read_to_string(&log).unwrap_or_default();
         let server = format!("{} at {}", self.name, self.address);
-        Err(Error::NotReady { server, why, log, tail: tail(&text, 15) })
+        Err(Error::NotReady {
+            server,
+            why,
+            log,
+            tail: tail(&text, 15),
+        })
     }
 
     /// A panic elsewhere says nothing about the process.
@@ -159,6 +182,9 @@ impl Drop for Daemon {
 
 impl std::fmt::Debug for Daemon {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct(self.name).field("address", &self.address).field("version", &self.version).finish_non_exhaustive()
+        f.debug_struct(self.name)
+            .field("address", &self.address)
+            .field("version", &self.version)
+            .finish_non_exhaustive()
     }
 }

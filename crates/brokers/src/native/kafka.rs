@@ -37,22 +37,37 @@ impl Kafka {
         let program = install::ensure_program("java", "default-jre-headless")?;
         let libs = install::kafka_libs()?;
         let file = place.dir.join("server.properties");
-        let text = options.file(place.ports[0].port, place.ports[1].port, &place.dir.join("data"));
+        let text = options.file(
+            (place.ports[0].port, place.ports[1].port),
+            &place.dir.join("data"),
+        );
         std::fs::write(&file, text).doing(|| format!("writing {}", file.display()))?;
 
         let class_path = libs.join("*").into_os_string();
         let mut format = Command::new(&program);
-        format.arg("-cp").arg(&class_path).args(["kafka.tools.StorageTool", "format", "-t", CLUSTER_ID, "-c"]);
+        format.arg("-cp").arg(&class_path).args([
+            "kafka.tools.StorageTool",
+            "format",
+            "-t",
+            CLUSTER_ID,
+            "-c",
+        ]);
         install::run(format.arg(&file).current_dir(&place.dir))?;
 
         let address = place.address(0);
         let args = args(class_path, &file);
-        let launch = Launch { program, args, dir: place.dir.clone(), marker: file.display().to_string() };
+        let launch = Launch {
+            program,
+            args,
+            dir: place.dir.clone(),
+            marker: file.display().to_string(),
+        };
         let asked = address.clone();
-        let ready = Box::new(move || {
-            probe::kafka_brokers(&asked).map(|_| format!("Apache Kafka {KAFKA_VERSION}"))
-        });
-        Ok(Self { daemon: Daemon::start("kafka", address, launch, place, ready)? })
+        let ready =
+            Box::new(move || probe::kafka_brokers(&asked).map(|_| format!("Apache Kafka {KAFKA_VERSION}")));
+        Ok(Self {
+            daemon: Daemon::start("kafka", address, launch, place, ready)?,
+        })
     }
 
     /// Its address, `127.0.0.1:port`. It stays the same over every restart.
@@ -129,7 +144,9 @@ impl Kafka {
 
 fn args(class_path: OsString, file: &Path) -> Vec<OsString> {
     // The heap is what one test broker needs; the log level is for whoever has to read why it did not start.
-    let mut args: Vec<OsString> = ["-Xms384m", "-Xmx512m", "-Dlog4j2.level=INFO", "-cp"].map(Into::into).to_vec();
+    let mut args: Vec<OsString> = ["-Xms384m", "-Xmx512m", "-Dlog4j2.level=INFO", "-cp"]
+        .map(Into::into)
+        .to_vec();
     args.extend([class_path, "kafka.Kafka".into(), file.into()]);
     args
 }

@@ -22,35 +22,66 @@ impl KafkaOptions {
     }
 
     /// `server.properties`. Later lines win, as Java reads them.
-    pub(crate) fn file(&self, broker: u16, controller: u16, data: &Path) -> String {
-        let mut lines = vec![
-            "process.roles=broker,controller".to_owned(),
-            "node.id=1".to_owned(),
-            format!("controller.quorum.voters=1@127.0.0.1:{controller}"),
-            format!("listeners=PLAINTEXT://127.0.0.1:{broker},CONTROLLER://127.0.0.1:{controller}"),
-            format!("advertised.listeners=PLAINTEXT://127.0.0.1:{broker}"),
-            "controller.listener.names=CONTROLLER".to_owned(),
-            "inter.broker.listener.name=PLAINTEXT".to_owned(),
-            "listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT".to_owned(),
-            format!("log.dirs={}", data.display()),
-            "offsets.topic.num.partitions=5".to_owned(),
-            "offsets.topic.replication.factor=1".to_owned(),
-            "transaction.state.log.num.partitions=5".to_owned(),
-            "transaction.state.log.replication.factor=1".to_owned(),
-            "transaction.state.log.min.isr=1".to_owned(),
-            "share.coordinator.state.topic.num.partitions=5".to_owned(),
-            "share.coordinator.state.topic.replication.factor=1".to_owned(),
-            "share.coordinator.state.topic.min.isr=1".to_owned(),
-            "default.replication.factor=1".to_owned(),
-            "min.insync.replicas=1".to_owned(),
-            "group.initial.rebalance.delay.ms=0".to_owned(),
-            "auto.create.topics.enable=false".to_owned(),
+    pub(crate) fn file(&self, ports: (u16, u16), data: &Path) -> String {
+        let lines = self.lines("127.0.0.1", "127.0.0.1", ports, data);
+        lines
+            .into_iter()
+            .map(|(name, value)| format!("{name}={value}\n"))
+            .collect()
+    }
+
+    /// The settings, for a broker that listens on the address `bind` and that its clients reach at `host`; `ports`
+    /// are the broker's and the controller's.
+    pub(crate) fn lines(
+        &self,
+        bind: &str,
+        host: &str,
+        ports: (u16, u16),
+        data: &Path,
+    ) -> Vec<(String, String)> {
+        let (broker, controller) = ports;
+        let fixed = FIXED.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let placed = [
+            ("controller.quorum.voters", format!("1@127.0.0.1:{controller}")),
+            (
+                "listeners",
+                format!("PLAINTEXT://{bind}:{broker},CONTROLLER://127.0.0.1:{controller}"),
+            ),
+            ("advertised.listeners", format!("PLAINTEXT://{host}:{broker}")),
+            ("log.dirs", data.display().to_string()),
         ];
-        lines.extend(self.properties.iter().map(|(name, value)| format!("{name}={value}")));
-        lines.push(String::new());
-        lines.join("\n")
+        let placed = placed.map(|(name, value)| (name.to_owned(), value));
+        fixed
+            .into_iter()
+            .chain(placed)
+            .chain(self.properties.iter().cloned())
+            .collect()
     }
 }
+
+/// What does not depend on where it runs.
+const FIXED: [(&str, &str); 17] = [
+    ("process.roles", "broker,controller"),
+    ("node.id", "1"),
+    ("controller.listener.names", "CONTROLLER"),
+    ("inter.broker.listener.name", "PLAINTEXT"),
+    (
+        "listener.security.protocol.map",
+        "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT",
+    ),
+    ("offsets.topic.num.partitions", "5"),
+    ("offsets.topic.replication.factor", "1"),
+    ("transaction.state.log.num.partitions", "5"),
+    ("transaction.state.log.replication.factor", "1"),
+    ("transaction.state.log.min.isr", "1"),
+    ("share.coordinator.state.topic.num.partitions", "5"),
+    ("share.coordinator.state.topic.replication.factor", "1"),
+    ("share.coordinator.state.topic.min.isr", "1"),
+    ("default.replication.factor", "1"),
+    ("min.insync.replicas", "1"),
+    ("group.initial.rebalance.delay.ms", "0"),
+    ("auto.create.topics.enable", "false"),
+];
 
 #[cfg(test)]
 mod tests {
@@ -59,7 +90,7 @@ mod tests {
     #[test]
     fn own_lines_come_last() {
         let options = KafkaOptions::new().property("message.max.bytes", "100");
-        let file = options.file(19_092, 19_093, Path::new("data"));
+        let file = options.file((19_092, 19_093), Path::new("data"));
         assert!(file.ends_with("message.max.bytes=100\n"), "{file}");
         assert!(file.contains("listeners=PLAINTEXT://127.0.0.1:19092,CONTROLLER://127.0.0.1:19093\n"));
         assert!(file.contains("log.dirs=data\n"));

@@ -28,7 +28,11 @@ impl Place {
         let ports = leases(FIRST_PRIVATE_PORT, ports)?;
         let dir = paths::private_dir().join(ports[0].port.to_string());
         fresh(&dir)?;
-        Ok(Self { dir, ports, private: true })
+        Ok(Self {
+            dir,
+            ports,
+            private: true,
+        })
     }
 
     /// An empty place for the shared server of that kind; the caller holds the lock of the shared servers.
@@ -36,7 +40,11 @@ impl Place {
         let ports = leases(kind.first_port(), ports)?;
         let dir = paths::shared_dir(kind.name());
         fresh(&dir)?;
-        Ok(Self { dir, ports, private: false })
+        Ok(Self {
+            dir,
+            ports,
+            private: false,
+        })
     }
 
     pub(crate) fn address(&self, port: usize) -> String {
@@ -59,12 +67,19 @@ fn fresh(dir: &Path) -> Result<()> {
 ///
 /// An owner holds its port's lease for as long as it lives, so a lease that can be taken has no owner.
 pub(crate) fn sweep() -> Result<()> {
-    let Ok(entries) = std::fs::read_dir(paths::private_dir()) else { return Ok(()) };
+    let Ok(entries) = std::fs::read_dir(paths::private_dir()) else {
+        return Ok(());
+    };
     for dir in entries.flatten().map(|entry| entry.path()) {
         let Some(port) = dir.file_name() else { continue };
-        let Some(_lease) = lock::try_take(&paths::brokers_dir().join("ports").join(port))? else { continue };
+        let Some(_lease) = lock::try_take(&paths::brokers_dir().join("ports").join(port))? else {
+            continue;
+        };
         if let Some(record) = Record::read(&dir)?.filter(Record::is_running) {
-            say(format_args!("stopping a {} at {} that was left behind", record.version, record.address));
+            say(format_args!(
+                "stopping a {} at {} that was left behind",
+                record.version, record.address
+            ));
             record.stop()?;
         }
         let _ = std::fs::remove_dir_all(&dir);

@@ -81,7 +81,12 @@ impl Redis {
         let url = format!("redis://{}", place.address(0));
         let marker = place.dir.display().to_string();
         let args = args(place.ports[0].port, &place.dir, options);
-        let launch = Launch { program, args, dir: place.dir.clone(), marker };
+        let launch = Launch {
+            program,
+            args,
+            dir: place.dir.clone(),
+            marker,
+        };
         let asked = url.clone();
         let ready = Box::new(move || probe::redis_version(&asked).map(|v| format!("Redis {v}")));
         let daemon = Daemon::start("redis", url.clone(), launch, place, ready)?;
@@ -162,7 +167,9 @@ impl Redis {
 
 fn args(port: u16, dir: &Path, options: RedisOptions) -> Vec<OsString> {
     let port = port.to_string();
-    let mut args: Vec<OsString> = ["--port", &port, "--bind", "127.0.0.1", "--save", ""].map(Into::into).to_vec();
+    let mut args: Vec<OsString> = ["--port", &port, "--bind", "127.0.0.1", "--save", ""]
+        .map(Into::into)
+        .to_vec();
     // The command line is how the process is recognized later; by default Redis overwrites it.
     args.extend(["--set-proc-title", "no", "--dir"].map(Into::into));
     args.push(dir.into());

@@ -13,7 +13,9 @@ pub(crate) fn connect(address: &str) -> Result<TcpStream, String> {
     for address in addresses {
         match TcpStream::connect_timeout(&address, ANSWER) {
             Ok(stream) => {
-                let limits = stream.set_read_timeout(Some(ANSWER)).and(stream.set_write_timeout(Some(ANSWER)));
+                let limits = stream
+                    .set_read_timeout(Some(ANSWER))
+                    .and(stream.set_write_timeout(Some(ANSWER)));
                 return limits.map(|()| stream).map_err(|e| e.to_string());
             }
             Err(error) => last = format!("{address}: {error}"),

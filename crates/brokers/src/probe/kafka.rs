@@ -19,7 +19,13 @@ pub(crate) fn kafka_brokers(address: &str) -> Result<usize, String> {
     let mut size = [0; 4];
     stream.read_exact(&mut size).map_err(|e| e.to_string())?;
     let size = i32::from_be_bytes(size);
-    let mut body = vec![0; usize::try_from(size).ok().filter(|s| *s < 1 << 20).ok_or("not a Kafka answer")?];
+    let mut body = vec![
+        0;
+        usize::try_from(size)
+            .ok()
+            .filter(|s| *s < 1 << 20)
+            .ok_or("not a Kafka answer")?
+    ];
     stream.read_exact(&mut body).map_err(|e| e.to_string())?;
     brokers(&body)
 }
@@ -40,7 +46,11 @@ fn request() -> Vec<u8> {
 
 /// The answer starts with the correlation id and the number of brokers.
 fn brokers(body: &[u8]) -> Result<usize, String> {
-    let number = |at: usize| body.get(at..at + 4).and_then(|b| b.try_into().ok()).map(i32::from_be_bytes);
+    let number = |at: usize| {
+        body.get(at..at + 4)
+            .and_then(|b| b.try_into().ok())
+            .map(i32::from_be_bytes)
+    };
     match (number(0), number(4)) {
         (Some(7), Some(0)) => Err("no broker has been let into the cluster yet".into()),
         (Some(7), Some(count)) => usize::try_from(count).map_err(|_| "not a Kafka answer".into()),
@@ -62,7 +72,11 @@ mod tests {
     #[test]
     fn answers_are_read() {
         assert_eq!(brokers(&[0, 0, 0, 7, 0, 0, 0, 3, 9, 9]), Ok(3));
-        assert!(brokers(&[0, 0, 0, 7, 0, 0, 0, 0]).unwrap_err().contains("no broker"));
+        assert!(
+            brokers(&[0, 0, 0, 7, 0, 0, 0, 0])
+                .unwrap_err()
+                .contains("no broker")
+        );
         assert!(brokers(&[0, 0, 0, 8, 0, 0, 0, 1]).is_err());
         assert!(brokers(&[1]).is_err());
     }

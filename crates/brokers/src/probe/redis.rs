@@ -16,7 +16,9 @@ pub(crate) fn redis_version(url: &str) -> Result<String, String> {
     ask(&mut connection, &["PING"])?;
     let info = ask(&mut connection, &["INFO", "server"])?;
     let version = info.lines().find_map(|line| line.strip_prefix("redis_version:"));
-    version.map(|v| v.trim().to_owned()).ok_or_else(|| "INFO names no version".into())
+    version
+        .map(|v| v.trim().to_owned())
+        .ok_or_else(|| "INFO names no version".into())
 }
 
 #[derive(Debug, PartialEq)]
@@ -28,13 +30,23 @@ struct Target {
 
 impl Target {
     fn parse(url: &str) -> Result<Self, String> {
-        let rest = url.strip_prefix("redis://").ok_or("not a redis://host:port address")?;
+        let rest = url
+            .strip_prefix("redis://")
+            .ok_or("not a redis://host:port address")?;
         let rest = rest.split(['/', '?']).next().unwrap_or(rest);
         let (login, host) = rest.rsplit_once('@').unwrap_or(("", rest));
         let (user, password) = login.split_once(':').unwrap_or(("", login));
-        let address = if host.contains(':') { host.to_owned() } else { format!("{host}:6379") };
+        let address = if host.contains(':') {
+            host.to_owned()
+        } else {
+            format!("{host}:6379")
+        };
         let some = |text: &str| (!text.is_empty()).then(|| text.to_owned());
-        Ok(Self { address, user: some(user), password: some(password) })
+        Ok(Self {
+            address,
+            user: some(user),
+            password: some(password),
+        })
     }
 }
 
@@ -44,17 +56,27 @@ fn ask(connection: &mut BufReader<TcpStream>, words: &[&str]) -> Result<String, 
     for word in words {
         command.push_str(&format!("${}\r\n{word}\r\n", word.len()));
     }
-    connection.get_mut().write_all(command.as_bytes()).map_err(|e| e.to_string())?;
+    connection
+        .get_mut()
+        .write_all(command.as_bytes())
+        .map_err(|e| e.to_string())?;
     let mut line = String::new();
     connection.read_line(&mut line).map_err(|e| e.to_string())?;
     let line = line.trim_end();
     if let Some(text) = line.strip_prefix('+') {
         return Ok(text.to_owned());
     }
-    let size = line.strip_prefix('$').and_then(|n| n.parse::<usize>().ok()).filter(|n| *n < 1 << 20);
+    let size = line
+        .strip_prefix('$')
+        .and_then(|n| n.parse::<usize>().ok())
+        .filter(|n| *n < 1 << 20);
     let Some(size) = size else {
         // `-LOADING …` while a restarted server reads its file back lands here too.
-        return Err(if line.is_empty() { "the connection was closed".into() } else { line.to_owned() });
+        return Err(if line.is_empty() {
+            "the connection was closed".into()
+        } else {
+            line.to_owned()
+        });
     };
     let mut body = vec![0; size + 2];
     connection.read_exact(&mut body).map_err(|e| e.to_string())?;
@@ -68,10 +90,20 @@ mod tests {
     #[test]
     fn addresses_are_read() {
         let plain = Target::parse("redis://127.0.0.1:6400").unwrap();
-        assert_eq!(plain, Target { address: "127.0.0.1:6400".into(), user: None, password: None });
+        assert_eq!(
+            plain,
+            Target {
+                address: "127.0.0.1:6400".into(),
+                user: None,
+                password: None
+            }
+        );
         let full = Target::parse("redis://me:secret@cache/2").unwrap();
         assert_eq!(full.address, "cache:6379");
-        assert_eq!((full.user.as_deref(), full.password.as_deref()), (Some("me"), Some("secret")));
+        assert_eq!(
+            (full.user.as_deref(), full.password.as_deref()),
+            (Some("me"), Some("secret"))
+        );
         assert!(Target::parse("localhost:6379").is_err());
     }
 }

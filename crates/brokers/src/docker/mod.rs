@@ -1,0 +1,6 @@
+//! Servers as containers.
+
+mod image;
+mod start;
+
+pub(crate) use start::start;

@@ -1,0 +1,76 @@
+//! The dependency firewall: `bus-core` knows no backend, no serialization format and no HTTP stack.
+
+use crate::Done;
+use crate::cargo::cargo;
+use crate::step::output;
+
+/// What must not be among the dependencies of `bus-core`, however deep.
+const FORBIDDEN: [&str; 8] = [
+    "rdkafka",
+    "redis",
+    "serde",
+    "serde_json",
+    "tower",
+    "hyper",
+    "reqwest",
+    "axum",
+];
+
+/// Looks at the tree that a user of `bus-core` builds, with the optional parts of it.
+pub(crate) fn run() -> Done {
+    for features in [&[][..], &["--all-features"]] {
+        let mut tree = cargo([
+            "tree",
+            "-p",
+            "bus-core",
+            "-e",
+            "normal",
+            "--prefix",
+            "depth",
+            "--charset",
+            "ascii",
+        ]);
+        let tree = output(tree.args(features))?;
+        let paths = forbidden(&tree);
+        if !paths.is_empty() {
+            return Err(format!(
+                "bus-core depends on what it must not know:\n  {}",
+                paths.join("\n  ")
+            )
+            .into());
+        }
+    }
+    Ok(())
+}
+
+/// The way from the root to each forbidden package in a tree whose lines start with their depth.
+fn forbidden(tree: &str) -> Vec<String> {
+    let mut path: Vec<&str> = Vec::new();
+    let mut found = Vec::new();
+    for line in tree.lines() {
+        let digits = line.bytes().take_while(u8::is_ascii_digit).count();
+        let (depth, package) = line.split_at(digits);
+        path.truncate(depth.parse().unwrap_or(0));
+        path.push(package);
+        if FORBIDDEN.contains(&package.split(' ').next().unwrap_or(package)) {
+            found.push(path.join(" -> "));
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_offender_is_named_with_its_way_in() {
+        let tree =
+            "0bus-core v0.1.0 (x)\n1bytes v1.12.0\n1tracing v0.1.44\n2tower v0.5.0\n1tower-layer v0.3.0\n";
+        assert_eq!(
+            forbidden(tree),
+            ["bus-core v0.1.0 (x) -> tracing v0.1.44 -> tower v0.5.0"]
+        );
+        assert!(forbidden("0bus-core v0.1.0\n1serde_core v1.0.0\n1redis-protocol v6.0.0\n").is_empty());
+    }
+}

@@ -1,0 +1,89 @@
+//! `cargo xtask test`: every test, against real servers.
+
+use std::path::{Path, PathBuf};
+
+use bus_brokers::{Kind, REPORT_VARIABLE, Server};
+
+use crate::cargo::cargo;
+use crate::report::Report;
+use crate::summary::Summary;
+use crate::{Done, interrupt};
+
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    /// What `cargo test` gets after its own `--`, such as a part of a test's name.
+    #[arg(last = true)]
+    filter: Vec<String>,
+}
+
+/// Starts what is missing, runs the tests, stops what it started, and says what really ran.
+pub(crate) fn run(arguments: &Arguments) -> Done {
+    interrupt::install()?;
+    let report = bus_brokers::target_dir().join("test-report.tsv");
+    let mut servers = Vec::new();
+    let tests = start(&mut servers).and_then(|()| cargo_test(arguments, &servers, &report));
+    // Also after a failure or Ctrl-C. Servers that ran before keep running.
+    let stopped = stop(&servers);
+    let green = tests?;
+    stopped?;
+
+    let summary = Summary::new(&servers, &Report::read(&report)?, !arguments.filter.is_empty());
+    println!("{summary}");
+    match (interrupt::interrupted(), green, summary.is_green()) {
+        (true, ..) => Err("interrupted".into()),
+        (_, false, _) => Err("cargo test failed".into()),
+        (_, _, false) => Err("not everything ran against every server".into()),
+        _ => Ok(()),
+    }
+}
+
+/// One after the other, so that the ones before a failure are known and stopped.
+fn start(servers: &mut Vec<Server>) -> Done {
+    for kind in Kind::ALL {
+        if interrupt::interrupted() {
+            return Err("interrupted".into());
+        }
+        servers.push(bus_brokers::shared(kind)?);
+    }
+    // The foreign clients of the tests are installed here, where it is seen, and not in the middle of a test.
+    bus_brokers::kcat()?;
+    bus_brokers::python(&["aiokafka"])?;
+    Ok(())
+}
+
+fn stop(servers: &[Server]) -> Done {
+    for server in servers.iter().filter(|server| server.started) {
+        bus_brokers::stop(server.kind)?;
+    }
+    Ok(())
+}
+
+/// Runs `cargo test`; says whether it succeeded.
+fn cargo_test(
+    arguments: &Arguments,
+    servers: &[Server],
+    report: &Path,
+) -> Result<bool, Box<dyn std::error::Error>> {
+    forget(report)?;
+    // With --no-fail-fast, because one broken test must not hide what the other servers would have said.
+    let mut command = cargo(["test", "--workspace", "--all-features", "--no-fail-fast"]);
+    if !arguments.filter.is_empty() {
+        command.arg("--").args(&arguments.filter);
+    }
+    for server in servers {
+        command.env(server.kind.variable(), &server.address);
+    }
+    command.env(REPORT_VARIABLE, report);
+    Ok(interrupt::status(&mut command)?.success())
+}
+
+/// What an earlier run reported proves nothing about this one.
+fn forget(report: &Path) -> std::io::Result<()> {
+    if let Some(parent) = report.parent().map(PathBuf::from) {
+        std::fs::create_dir_all(parent)?;
+    }
+    match std::fs::remove_file(report) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
