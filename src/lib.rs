@@ -1,1 +1,30 @@
-//! Placeholder.
+#![doc = include_str!("../README.md")]
+
+mod codec;
+mod connect;
+
+pub use bus_core::{
+    Ack, Admin, Backend, Backoff, Batch, Bytes, Codec, Control, Delivery, Done, Entry, Error, ErrorKind, Event, GroupSpec,
+    Headers, HeadersView, Limits, LossPolicy, MemberSpec, Message, Name, Order, Outcome, Pending, Publish, Publisher,
+    PublisherExt, Raw, Receipt, Record, Result, Retry, Room, Scope, Shard, Source, Start, Stateless, Subscribe, Subscriber,
+    Subscription, Token, TopicLag, TopicSpec, Unconfirmed, Unsent, check_name, partition, position,
+};
+#[cfg(feature = "json")]
+pub use codec::Json;
+pub use connect::Bus;
+
+/// A topic with its payload type and codec in one constant; the codec is JSON unless another is named.
+#[cfg(feature = "json")]
+pub type Topic<T, C = Json> = bus_core::Topic<T, C>;
+#[cfg(not(feature = "json"))]
+pub use bus_core::Topic;
+
+/// The backends that are compiled in, for settings that a URL cannot carry.
+pub mod backend {
+    #[cfg(feature = "kafka")]
+    pub use bus_kafka::{Kafka, KafkaConfig};
+    #[cfg(feature = "memory")]
+    pub use bus_memory::{Memory, MemoryConfig};
+    #[cfg(feature = "redis")]
+    pub use bus_redis::{Redis, RedisConfig};
+}

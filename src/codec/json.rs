@@ -1,0 +1,26 @@
+//! JSON through serde.
+
+use bus_core::{Bytes, Codec, Error, ErrorKind, Record, Result, Stateless};
+use serde::{Serialize, de::DeserializeOwned};
+
+/// JSON (UTF-8, compact). A tombstone reads as `null`, so a topic of `Option<T>` tells it from a value.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Json;
+
+impl Stateless for Json {
+    const CODEC: Self = Json;
+}
+
+impl<T: Serialize + DeserializeOwned> Codec<T> for Json {
+    fn encode(&self, value: &T) -> Result<Bytes> {
+        let failed = |e| Error::invalid("the value cannot be written as JSON").source(e);
+        serde_json::to_vec(value).map(Bytes::from).map_err(failed)
+    }
+    fn decode(&self, record: &Record) -> Result<T> {
+        let failed = |e| Error::new(ErrorKind::Undecodable, "payload is not the expected JSON").source(e);
+        serde_json::from_slice(record.payload().unwrap_or(b"null")).map_err(failed)
+    }
+    fn content_type(&self) -> Option<&'static str> {
+        Some("application/json")
+    }
+}

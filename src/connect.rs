@@ -1,0 +1,97 @@
+//! Connecting: a URL picks the backend among those that are compiled in.
+
+use bus_core::{Backend, Error, ErrorKind, Message, Pending, Publisher, Result};
+use std::{ops::Deref, sync::Arc};
+use url::Url;
+
+/// The backends by URL scheme: the feature that compiles each in.
+const BACKENDS: [(&str, &str); 3] = [("memory", "memory"), ("kafka", "kafka"), ("redis", "redis")];
+
+/// A bus, connected by URL. Cheap to clone; every clone is the same bus. What it does is on [`bus_core::Bus`], to which
+/// it derefs.
+#[derive(Clone, Debug)]
+pub struct Bus(bus_core::Bus);
+
+impl Bus {
+    /// Connects to `memory://`, `memory://name` (shared inside the process), `kafka://host:9092,host2:9092` or
+    /// `redis://host:6379`; what a backend accepts behind `?` is in its documentation. Inside a tokio runtime only.
+    ///
+    /// ```
+    /// # #[cfg(feature = "memory")]
+    /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+    /// let bus = bus::Bus::connect("memory://").await?;
+    /// assert!(bus.health().is_ok());
+    /// # bus::Result::Ok(()) }).unwrap();
+    /// ```
+    /// # Errors
+    /// - `Invalid`: the URL is malformed, or an option is unknown.
+    /// - `Unsupported`: the backend is not compiled in; the error names the feature.
+    /// - `Unavailable`: nobody answers; the error names the address.
+    pub async fn connect(url: &str) -> Result<Self> {
+        let backend = backend(url).await?;
+        Ok(Self(bus_core::Bus::new(backend).await?))
+    }
+    /// A bus over a backend of one's own making.
+    /// # Errors
+    /// What the backend's publisher says.
+    pub async fn new(backend: Arc<dyn Backend>) -> Result<Self> {
+        Ok(Self(bus_core::Bus::new(backend).await?))
+    }
+}
+
+async fn backend(url: &str) -> Result<Arc<dyn Backend>> {
+    let scheme = url.split_once("://").map(|(scheme, _)| scheme).ok_or_else(|| malformed(url))?;
+    match scheme {
+        #[cfg(feature = "memory")]
+        "memory" => Ok(Arc::new(bus_memory::Memory::from_url(url)?)),
+        #[cfg(feature = "kafka")]
+        "kafka" => Ok(Arc::new(bus_kafka::Kafka::connect(bus_kafka::KafkaConfig::from_url(url)?).await?)),
+        #[cfg(feature = "redis")]
+        "redis" => Ok(Arc::new(bus_redis::Redis::connect(bus_redis::RedisConfig::from_url(url)?).await?)),
+        other => Err(unknown(other)),
+    }
+}
+
+/// A URL may hold a password, so the error shows its scheme and host at most.
+fn malformed(url: &str) -> Error {
+    let shown = Url::parse(url).map(|u| u.scheme().to_owned()).unwrap_or_else(|_| "no scheme".to_owned());
+    Error::invalid(format!(
+        "malformed bus URL ({shown}); write `memory://`, `kafka://host:9092` or `redis://host:6379`"
+    ))
+}
+
+fn unknown(scheme: &str) -> Error {
+    match BACKENDS.iter().find(|(known, _)| *known == scheme) {
+        Some((backend, feature)) => Error::new(
+            ErrorKind::Unsupported,
+            format!("backend `{backend}` is not compiled in; add the `{feature}` feature"),
+        ),
+        None => {
+            let known: Vec<_> = BACKENDS.iter().map(|(scheme, _)| format!("`{scheme}://`")).collect();
+            Error::invalid(format!("no backend is named `{scheme}`; a bus URL begins with {}", known.join(", ")))
+        }
+    }
+}
+
+impl Deref for Bus {
+    type Target = bus_core::Bus;
+    fn deref(&self) -> &bus_core::Bus {
+        &self.0
+    }
+}
+
+impl From<Bus> for bus_core::Bus {
+    fn from(bus: Bus) -> Self {
+        bus.0
+    }
+}
+
+#[async_trait::async_trait]
+impl Publisher for Bus {
+    fn publish_batch(&self, topic: &str, batch: Vec<Message>) -> Pending {
+        Publisher::publish_batch(&self.0, topic, batch)
+    }
+    async fn close(&self) -> Result<()> {
+        self.0.close().await
+    }
+}
