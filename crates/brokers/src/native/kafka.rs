@@ -30,7 +30,7 @@ impl Kafka {
     ///
     /// When Java or Kafka cannot be installed, or the server does not come up.
     pub fn start(options: KafkaOptions) -> Result<Self> {
-        Self::start_at(Place::private(2)?, &options)
+        Self::start_at(Place::private(2)?, &options.quick_restart())
     }
 
     pub(crate) fn start_at(place: Place, options: &KafkaOptions) -> Result<Self> {

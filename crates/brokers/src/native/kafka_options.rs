@@ -21,6 +21,19 @@ impl KafkaOptions {
         self
     }
 
+    /// For a broker that is going to be killed: the controller must forget the killed one before it lets the restarted
+    /// one in, which takes 9 s by default. The price is that a broker starved for 3 s is fenced for a moment.
+    pub(crate) fn quick_restart(mut self) -> Self {
+        let quick = [
+            ("broker.session.timeout.ms", "3000"),
+            ("broker.heartbeat.interval.ms", "500"),
+        ];
+        let quick = quick.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        // In front, so that what the caller asked for wins.
+        self.properties.splice(0..0, quick);
+        self
+    }
+
     /// `server.properties`. Later lines win, as Java reads them.
     pub(crate) fn file(&self, ports: (u16, u16), data: &Path) -> String {
         let lines = self.lines("127.0.0.1", "127.0.0.1", ports, data);
@@ -89,7 +102,9 @@ mod tests {
 
     #[test]
     fn own_lines_come_last() {
-        let options = KafkaOptions::new().property("message.max.bytes", "100");
+        let options = KafkaOptions::new()
+            .property("message.max.bytes", "100")
+            .quick_restart();
         let file = options.file((19_092, 19_093), Path::new("data"));
         assert!(file.ends_with("message.max.bytes=100\n"), "{file}");
         assert!(file.contains("listeners=PLAINTEXT://127.0.0.1:19092,CONTROLLER://127.0.0.1:19093\n"));
