@@ -187,8 +187,9 @@ fn stop_recorded(kind: Kind) -> Result<bool> {
         return Ok(false);
     };
     let running = record.is_running();
+    // Also what does not run: a dead container still has its name and its volumes.
+    record.stop()?;
     if running {
-        record.stop()?;
         say(format_args!("{}: {} stopped", kind.name(), record.address));
     }
     let _ = std::fs::remove_dir_all(&dir);
