@@ -4,6 +4,7 @@ use super::{
     config::{LossPolicy, Order},
     lanes::Lanes,
     machine::{Flow, Now},
+    settle::LONGEST,
     shard::{Phase, ShardState},
     slots::State,
 };
@@ -28,7 +29,7 @@ impl Flow {
                 }
             }
             Event::Records { shard, batch, range } => self.records(shard, &batch, range, now),
-            Event::Losing { shard, grace } => self.losing(shard, now.mono + grace),
+            Event::Losing { shard, grace } => self.losing(shard, now.mono + grace.min(LONGEST)),
             Event::Suspended(shard) => {
                 if let Some(state) = self.state(shard) {
                     state.suspended = true;
@@ -66,7 +67,7 @@ impl Flow {
             let Some(state) = &mut self.shards[index] else {
                 return;
             };
-            if state.phase != Phase::Owned {
+            if state.phase != Phase::Owned || state.deaf || self.draining.is_some() {
                 return;
             }
             let entry = &batch.records()[record as usize];
@@ -80,6 +81,8 @@ impl Flow {
                 continue;
             }
             let Some(slot) = self.slab.take() else {
+                // What comes after what was not taken in must not be either, or the position would pass it.
+                state.deaf = true;
                 let limit = self.settings.in_flight;
                 let text =
                     format!("the backend handed out more than the {limit} messages there was room for");
@@ -100,7 +103,8 @@ impl Flow {
                 s.failures = attempt.failures;
                 state.failed += 1;
                 let wait = attempt.not_before.saturating_sub(now.wall as u64);
-                s.not_before = (wait > 0).then(|| now.mono + Duration::from_millis(wait));
+                let wait = Duration::from_millis(wait).min(LONGEST);
+                s.not_before = (!wait.is_zero()).then(|| now.mono + wait);
             }
             s.lane = match self.settings.order {
                 Order::Key if keyed => Some(Lanes::hash(index as u32, entry.key_hash)),
@@ -112,10 +116,8 @@ impl Flow {
                 None => self.make_head(slot, now),
             }
         }
-        if let Some(state) = &mut self.shards[index]
-            && state.notes.last().is_some_and(|last| last < state.ledger.end())
-        {
-            state.notes = Default::default();
+        if let Some(state) = &mut self.shards[index] {
+            state.notes.forget(state.ledger.end());
         }
     }
     fn losing(&mut self, shard: Shard, until: std::time::Instant) {
@@ -134,19 +136,11 @@ impl Flow {
     }
     fn resume(&mut self, shard: Shard) {
         let Some(index) = self.index(shard) else { return };
-        let Some(state) = &mut self.shards[index] else {
-            return;
-        };
-        if !std::mem::take(&mut state.suspended) || !state.runs() || self.draining.is_some() {
-            return;
+        if let Some(state) = &mut self.shards[index]
+            && std::mem::take(&mut state.suspended)
+        {
+            self.requeue(index);
         }
-        let mut slots: Vec<_> = self
-            .slab
-            .of_shard(index as u32)
-            .filter(|s| self.slab[*s].state == State::Ready)
-            .collect();
-        slots.sort_by_key(|slot| self.slab[*slot].seq);
-        self.ready.extend(slots);
     }
     fn lost(&mut self, topic: u32, partition: u32) {
         let matches = |s: &ShardState| s.shard.topic == topic && s.shard.partition == partition;
@@ -160,11 +154,13 @@ impl Flow {
                 self.bytes -= self.slab[slot].bytes;
                 self.slab.free(slot);
             }
+            self.forget_diverted(index);
             if let Some(state) = self.shards[index].take() {
                 self.unstored -= state.unstored + state.committing.unwrap_or(0);
-                self.diverted -= state.diverted.len();
-                self.bytes -= state.diverted.iter().map(|d| d.bytes).sum::<usize>();
             }
+            let slab = &self.slab;
+            self.timers
+                .retain(|stamp, slot| slab[slot].stamp == stamp && slab[slot].state == State::Timer);
         }
     }
     /// Deliveries of a shard that are still out find out that it was taken, and settle nothing any more.
@@ -186,6 +182,9 @@ impl Flow {
         let policy = self.settings.on_data_loss;
         let group = self.settings.group.clone();
         let Some(state) = self.state(shard) else { return };
+        if !matches!(state.phase, Phase::Owned | Phase::Leaving(_)) {
+            return;
+        }
         let (topic, partition): (Name, u32) = (state.topic.clone(), shard.partition);
         let range = format!("positions {} to {}", format(from), format(to));
         match policy {
@@ -196,10 +195,16 @@ impl Flow {
                     group = &*group,
                     "{range} were removed before they were read"
                 );
-                state.ledger.skip_to(to);
-                state.touch(now.mono);
+                // The event overtakes records that wait for room: those before the gap still come, and the ones behind it
+                // will carry the position over it.
+                if from <= state.ledger.end() {
+                    state.ledger.skip_to(to);
+                    state.touch(now.mono);
+                }
             }
             LossPolicy::Stop => {
+                // Nothing from behind the gap, or a commit would jump over it and a restart would not see it.
+                state.deaf = true;
                 let text = format!(
                     "{range} (the last one excluded) of {topic}[{partition}] were removed before group `{group}` read them; \
                      reset the group, or subscribe with the policy to go on"

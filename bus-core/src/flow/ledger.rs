@@ -46,6 +46,10 @@ impl Ledger {
     pub fn end(&self) -> u128 {
         self.end
     }
+    /// The sequence number of the oldest unsettled record, if there is one.
+    pub fn front(&self) -> u64 {
+        self.front
+    }
     /// The oldest unsettled record.
     pub fn blocking(&self) -> Option<&Item> {
         self.ring.front()

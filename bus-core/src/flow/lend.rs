@@ -51,22 +51,28 @@ impl Flow {
             && let Some(slot) = self.ready.pop_front()
         {
             let s = &mut self.slab[slot];
-            s.state = State::Out;
             let (Some(state), Some(batch)) = (&mut self.shards[s.shard as usize], &s.batch) else {
                 continue;
             };
+            let position = batch.records()[s.index as usize].position;
+            if s.seq != state.ledger.front() && !state.fits(position, 1, self.settings.limits.notes) {
+                (state.gated, self.gated) = (true, true);
+                continue;
+            }
+            state.reach = state.reach.max(position);
+            s.state = State::Out;
             state.out += 1;
             slots.push(slot);
             let is_last = self
                 .settings
                 .retry
                 .max_attempts()
-                .is_some_and(|most| s.failures + 1 >= most);
+                .is_some_and(|most| s.failures.saturating_add(1) >= most);
             let record = Record::new(batch.clone(), s.index);
             out.push(Handout {
                 slot,
                 record,
-                attempt: s.failures + 1,
+                attempt: s.failures.saturating_add(1),
                 is_last,
                 shard: state.shard,
             });
@@ -81,23 +87,24 @@ impl Flow {
     }
     /// Takes back what readers have not claimed, to the front of the queue and in its order.
     pub fn recall(&mut self) {
-        for reader in 0..self.readers.len() {
-            let reader = &mut self.readers[reader];
+        let mut unclaimed = Vec::new();
+        for reader in &mut self.readers {
             let claimed = reader.claims.0.swap(RECALLED, AcqRel) as usize;
-            let lent = std::mem::take(&mut reader.slots);
-            for slot in lent.into_iter().skip(claimed).rev() {
-                let s = &mut self.slab[slot];
-                if s.state != State::Out {
-                    continue;
-                }
-                s.state = State::Ready;
-                let Some(state) = &mut self.shards[s.shard as usize] else {
-                    continue;
-                };
-                state.out -= 1;
-                if state.runs() && self.draining.is_none() {
-                    self.ready.push_front(slot);
-                }
+            unclaimed.extend(std::mem::take(&mut reader.slots).into_iter().skip(claimed));
+        }
+        unclaimed.sort_unstable_by_key(|slot| std::cmp::Reverse(self.slab[*slot].stamp));
+        for slot in unclaimed {
+            let s = &mut self.slab[slot];
+            if s.state != State::Out {
+                continue;
+            }
+            s.state = State::Ready;
+            let Some(state) = &mut self.shards[s.shard as usize] else {
+                continue;
+            };
+            state.out -= 1;
+            if state.runs() && self.draining.is_none() {
+                self.ready.push_front(slot);
             }
         }
     }

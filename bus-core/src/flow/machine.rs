@@ -3,13 +3,12 @@
 use super::{
     config,
     lanes::Lanes,
-    ledger::Item,
     lend::Reader,
     shard::{Phase, ShardState},
     slots::{Marks, NIL, Slab, State},
     timers::Timers,
 };
-use crate::{Done, Error, Record, Result, Room, Shard};
+use crate::{Done, Error, Record, Room, Shard};
 use std::{collections::VecDeque, sync::Arc, time::Instant};
 
 /// The time, as the caller sees it.
@@ -64,20 +63,31 @@ pub struct Flow {
     /// Settled with outputs that no `Done` has carried yet.
     pub(super) diverted: usize,
     pub(super) draining: Option<Instant>,
+    /// The drain's deadline was seen to be over.
+    pub(super) late: bool,
     pub(super) failure: Option<Error>,
+    /// Some shard is gated.
+    pub(super) gated: bool,
     /// The pump waits for room.
     starved: bool,
+    /// Something is due earlier than the pump can know.
+    pub(super) alarm: bool,
     /// Commits that were begun, that ended, and that somebody waits for.
-    begun: u64,
-    ended: u64,
-    wanted: u64,
-    busy: bool,
+    pub(super) begun: u64,
+    pub(super) ended: u64,
+    pub(super) wanted: u64,
+    pub(super) busy: bool,
+    /// The last commit left outputs behind, because there is a limit to what one carries.
+    pub(super) partial: bool,
 }
 
 impl Flow {
     /// A flow that owns nothing yet.
-    pub fn new(settings: config::Flow) -> Self {
+    pub fn new(mut settings: config::Flow) -> Self {
         let slots = settings.in_flight.clamp(1, NIL as usize - 1);
+        settings.in_flight = slots;
+        // What is in flight may all be settled before the next commit.
+        settings.unstored = settings.unstored.max(slots);
         Self {
             marks: Arc::new(Marks::new(slots)),
             slab: Slab::new(slots),
@@ -90,12 +100,16 @@ impl Flow {
             unstored: 0,
             diverted: 0,
             draining: None,
+            late: false,
             failure: None,
+            gated: false,
             starved: false,
+            alarm: false,
             begun: 0,
             ended: 0,
             wanted: 0,
             busy: false,
+            partial: false,
             settings,
         }
     }
@@ -110,14 +124,12 @@ impl Flow {
     /// How much may be received. Small change is not worth a fetch: below a quarter of the window it is nothing, and
     /// [`Self::wants_pump`] says when it is worth it again.
     pub fn room(&mut self) -> Room {
-        let messages = self
-            .settings
-            .in_flight
-            .saturating_sub(self.slab.used() + self.diverted);
-        let bytes = self.settings.in_flight_bytes.saturating_sub(self.bytes);
-        let worth = messages >= self.settings.in_flight.div_ceil(4)
-            && (bytes >= self.settings.in_flight_bytes.div_ceil(4) || self.slab.used() == 0)
-            && self.unstored < self.settings.unstored
+        let (settings, held) = (&self.settings, self.in_flight());
+        let unstored = settings.unstored.saturating_sub(self.unstored + held);
+        let messages = settings.in_flight.saturating_sub(held).min(unstored);
+        let bytes = settings.in_flight_bytes.saturating_sub(self.bytes);
+        let worth = messages >= settings.in_flight.div_ceil(4)
+            && (bytes >= settings.in_flight_bytes.div_ceil(4) || held == 0)
             && self.draining.is_none();
         self.starved = !worth && self.draining.is_none();
         if worth {
@@ -132,13 +144,12 @@ impl Flow {
             }
         }
     }
-    /// Whether a step of a reader made work for the pump.
+    /// Whether a step of a reader made work for the pump: room, a commit, or an earlier [`Self::deadline`] than it knows.
     pub fn wants_pump(&mut self) -> bool {
         let starved = self.starved && self.room().messages > 0;
-        let half = !self.busy
-            && (self.unstored >= self.settings.unstored.div_ceil(2)
-                || self.diverted >= self.settings.in_flight.div_ceil(2));
-        starved || half || self.failure.is_some() || self.is_leaving()
+        let half = !self.busy && self.is_half();
+        let alarm = std::mem::take(&mut self.alarm);
+        starved || half || alarm || self.failure.is_some() || self.is_leaving()
     }
     /// Whether something waits for handlers to finish: draining, a flush, a shard that leaves.
     pub fn is_leaving(&self) -> bool {
@@ -158,10 +169,12 @@ impl Flow {
         (late || self.live().all(|s| s.out == 0)) && self.is_stored()
     }
     /// Makes a commit due now: what is settled before this is stored when [`Self::is_flushed`] says so of the number.
+    /// [`Self::step`] first: a mark that was not taken in is not settled.
     pub fn flush(&mut self) -> u64 {
-        if !self.is_stored() {
-            self.wanted = self.begun + 1;
+        if self.is_stored() {
+            return self.ended;
         }
+        self.wanted = self.begun + 1;
         self.wanted
     }
     /// Whether the commit that [`Self::flush`] asked for has ended.
@@ -170,10 +183,12 @@ impl Flow {
     }
     /// Whether nothing settled waits to be stored.
     pub fn is_stored(&self) -> bool {
-        !self.busy && self.live().all(|s| !s.dirty || s.phase == Phase::Fenced)
+        !self.busy && self.live().all(|s| !s.dirty || !s.commits())
     }
     /// Ends a drain: deliveries that are still out are void.
     pub fn end_drain(&mut self) {
+        self.recall();
+        self.ready.clear();
         for shard in self.live().map(|s| s.shard).collect::<Vec<_>>() {
             self.void_deliveries(shard);
         }
@@ -192,163 +207,18 @@ impl Flow {
     pub(super) fn is_starved(&self) -> bool {
         self.starved
     }
+    /// Bytes of the same, outputs that wait for their commit included.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+    /// Settled and not confirmed as stored.
+    pub fn unstored(&self) -> usize {
+        self.unstored
+    }
     pub(super) fn live(&self) -> impl Iterator<Item = &ShardState> {
         self.shards.iter().flatten()
     }
 
-    /// What there is to do. `commits` is empty while a commit is under way.
-    pub fn work(&mut self, now: Now) -> Work {
-        let mut work = Work::default();
-        if !self.busy && self.is_commit_due(now) {
-            let mut outputs = 0;
-            let limits = self.settings.limits;
-            for state in self.shards.iter_mut().flatten() {
-                if state.dirty && matches!(state.phase, Phase::Owned | Phase::Leaving(_)) {
-                    let before = state.diverted.len();
-                    let bytes: usize = state.diverted.iter().map(|d| d.bytes).sum();
-                    work.commits
-                        .push(state.done(&self.slab, now, &limits, &mut outputs));
-                    let carried = before - state.diverted.len();
-                    self.diverted -= carried;
-                    self.unstored += carried;
-                    self.bytes -= bytes - state.diverted.iter().map(|d| d.bytes).sum::<usize>();
-                }
-            }
-            self.busy = !work.commits.is_empty();
-            self.begun += u64::from(self.busy);
-        }
-        self.release(now, &mut work);
-        self.pause(&mut work);
-        work
-    }
-    fn is_commit_due(&self, now: Now) -> bool {
-        let settings = &self.settings;
-        let half =
-            self.unstored >= settings.unstored.div_ceil(2) || self.diverted >= settings.in_flight.div_ceil(2);
-        self.live().filter(|s| s.dirty).any(|s| match s.phase {
-            Phase::Owned => {
-                let aged = s
-                    .since
-                    .is_some_and(|since| now.mono >= since + settings.commit_every);
-                half || aged || self.wanted > self.begun || (self.draining.is_some() && s.out == 0)
-            }
-            Phase::Leaving(until) => s.out == 0 || now.mono >= until || half,
-            Phase::Released | Phase::Fenced => false,
-        })
-    }
-    fn release(&mut self, now: Now, work: &mut Work) {
-        for state in self.shards.iter_mut().flatten() {
-            let Phase::Leaving(until) = state.phase else {
-                continue;
-            };
-            let finished = state.out == 0 || now.mono >= until;
-            // Past the grace an owner that cannot store is still asked to let go: the next one redelivers.
-            let stored = !state.dirty && state.committing.is_none();
-            if finished && stored {
-                state.phase = Phase::Released;
-                work.release.push(state.shard);
-            }
-        }
-        for shard in &work.release {
-            self.void_deliveries(*shard);
-        }
-    }
-    fn pause(&mut self, work: &mut Work) {
-        let many = self.live().count() > 1;
-        let window = self.settings.in_flight;
-        for state in self
-            .shards
-            .iter_mut()
-            .flatten()
-            .filter(|s| s.phase == Phase::Owned)
-        {
-            let near = state.is_near_bound(&self.settings);
-            // One partition whose keys are stuck must not take the window from its neighbours.
-            let share = if state.paused {
-                window.div_ceil(4)
-            } else {
-                window.div_ceil(2)
-            };
-            let greedy = many && window >= 8 && state.held >= share;
-            if (near || greedy) == state.paused {
-                continue;
-            }
-            state.paused = near || greedy;
-            work.pause.push((state.shard, state.paused));
-            if let (true, Some(Item { position, slot, .. })) = (near, state.ledger.blocking()) {
-                let key = self.slab.record(*slot).and_then(|r| r.key_bytes());
-                let key = key.as_deref().map(String::from_utf8_lossy);
-                tracing::warn!(
-                    topic = &*state.topic,
-                    partition = state.shard.partition,
-                    key = key.as_deref(),
-                    position = crate::position::format(*position),
-                    "paused: too much is settled behind an unsettled message; settle it, or give it a shorter retry"
-                );
-            }
-        }
-    }
-    /// The answer to one of [`Work::commits`].
-    pub fn committed(&mut self, shard: Shard, result: Result<()>) {
-        let others = self.live().any(|s| s.committing.is_some() && s.shard != shard);
-        self.busy = others;
-        if !others {
-            self.ended = self.begun;
-        }
-        let Some(index) = self.index(shard) else { return };
-        let Some(state) = &mut self.shards[index] else {
-            return;
-        };
-        let Some(count) = state.committing.take() else {
-            return;
-        };
-        self.unstored -= count;
-        match result {
-            Ok(()) => {}
-            Err(error) if error.kind() == crate::ErrorKind::Fenced => {
-                let (topic, partition) = (&*state.topic, shard.partition);
-                tracing::info!(
-                    topic,
-                    partition,
-                    "commit refused: another member owns the partition"
-                );
-                state.phase = Phase::Fenced;
-                self.stop(shard);
-            }
-            // The caller tries a transient failure again for as long as there is time; there was none left.
-            Err(error)
-                if error.is_transient() && (self.draining.is_some() || state.phase != Phase::Owned) =>
-            {
-                let (topic, partition) = (&*state.topic, shard.partition);
-                tracing::warn!(topic, partition, %error, "given up without a last commit: its messages come again");
-                (state.dirty, state.since) = (false, None);
-                state.diverted.clear();
-            }
-            Err(error) => {
-                state.dirty = true;
-                let context = format!("commit to {}[{}] failed", state.topic, shard.partition);
-                self.failure.get_or_insert(error.context(context));
-            }
-        }
-    }
-    /// When [`Self::step`] or [`Self::work`] would do something by the time alone.
-    pub fn deadline(&self) -> Option<Instant> {
-        let commit = |s: &ShardState| {
-            s.since
-                .filter(|_| !self.busy)
-                .map(|since| since + self.settings.commit_every)
-        };
-        let leaving = |s: &ShardState| match s.phase {
-            Phase::Leaving(until) => Some(until),
-            _ => None,
-        };
-        let live = |s: &&ShardState| !matches!(s.phase, Phase::Released | Phase::Fenced);
-        let shards = self.live().filter(live).flat_map(|s| [commit(s), leaving(s)]);
-        shards
-            .chain([self.timers.earliest(), self.draining])
-            .flatten()
-            .min()
-    }
     pub(super) fn index(&self, shard: Shard) -> Option<usize> {
         self.shards
             .iter()

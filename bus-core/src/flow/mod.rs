@@ -7,10 +7,13 @@
 //! - [`notes`]: what a commit says about records beyond its position
 //! - [`divert`]: the message a dead letter becomes
 //! - [`shard`]: one partition during one ownership
-//! - [`machine`]: all of it together, one step at a time
+//! - `gate`: what may be handed out and taken in, so that notes never outgrow their limit
+//! - [`machine`]: all of it together, one step at a time; `commit`: what it stores, and when
 
+mod commit;
 pub mod config;
 pub mod divert;
+mod gate;
 mod intake;
 pub mod lanes;
 pub mod ledger;
@@ -18,9 +21,9 @@ mod lend;
 pub mod machine;
 pub mod notes;
 mod settle;
-mod status;
 pub mod shard;
 pub mod slots;
+mod status;
 mod timers;
 
 pub use config::{DeadLetter, Flow as FlowConfig, LossPolicy, Order};

@@ -70,6 +70,13 @@ impl Notes {
             .ok()?;
         self.attempts.get(at)
     }
+    /// Drops what is said about positions below `end`.
+    pub fn forget(&mut self, end: u128) {
+        let runs = self.runs.partition_point(|(_, last)| *last < end);
+        let attempts = self.attempts.partition_point(|a| a.position < end);
+        self.runs.drain(..runs);
+        self.attempts.drain(..attempts);
+    }
     /// The last position that is mentioned.
     pub fn last(&self) -> Option<u128> {
         self.runs
@@ -113,12 +120,13 @@ fn encode(next: u128, runs: &[(u128, u128)], attempts: &[Attempt]) -> Vec<u8> {
         relative(&mut body, wide, &mut from, *first);
         relative(&mut body, wide, &mut from, *last);
     }
-    let bits = runs.last().map_or(0, |r| r.1 - next) as usize;
+    // Bit 0 is `next` itself: a former owner's run may begin there while nothing behind it was read again.
+    let bits = runs.last().map_or(0, |r| r.1 - next + 1) as usize;
     if !wide && bits.div_ceil(8) < body.len() {
         out.push(BITMAP);
         let mut map = vec![0u8; bits.div_ceil(8)];
         for (first, last) in runs {
-            for bit in (first - next - 1)..(last - next) {
+            for bit in (first - next)..=(last - next) {
                 map[bit as usize / 8] |= 1 << (bit % 8);
             }
         }
@@ -170,7 +178,7 @@ fn decode(mut bytes: &[u8], next: u128) -> Option<Notes> {
     let mut from = next;
     for _ in 0..read(input)? {
         let position = read_relative(input, kind == RUNS_WIDE, &mut from)?;
-        let failures = u32::try_from(read(input)?).ok()?;
+        let failures = u32::try_from(read(input)?).ok().filter(|n| *n > 0)?;
         notes.attempts.push(Attempt {
             position,
             failures,
@@ -183,7 +191,7 @@ fn decode(mut bytes: &[u8], next: u128) -> Option<Notes> {
 fn from_bitmap(map: &[u8], next: u128) -> Vec<(u128, u128)> {
     let mut runs: Vec<(u128, u128)> = Vec::new();
     for bit in (0..map.len() * 8).filter(|bit| map[bit / 8] & (1 << (bit % 8)) != 0) {
-        let position = next + 1 + bit as u128;
+        let position = next.saturating_add(bit as u128);
         match runs.last_mut() {
             Some((_, last)) if *last + 1 == position => *last = position,
             _ => runs.push((position, position)),
@@ -263,7 +271,7 @@ mod tests {
             if *failed {
                 let attempt = Attempt {
                     position: at,
-                    failures: u32::from(*length),
+                    failures: u32::from(*length) + 1,
                     not_before: u64::from(*gap),
                 };
                 notes.attempts.push(attempt);

@@ -9,6 +9,9 @@ use super::{
 use crate::{Message, Name, Record};
 use std::time::Duration;
 
+/// A wait that is as good as for ever, and still can be added to a time.
+pub(super) const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
+
 impl Flow {
     /// Takes in what deliveries marked, and lets heads whose time has come run. True: something may be handed out.
     pub fn step(&mut self, now: Now) -> bool {
@@ -34,6 +37,7 @@ impl Flow {
                 self.make_ready(slot);
             }
         }
+        self.open_gates();
         self.has_ready()
     }
     /// A delivery comes back: `None` if its shard is gone and the slot only had to be freed.
@@ -71,7 +75,7 @@ impl Flow {
     }
     fn nack(&mut self, slot: u32, after: Option<Duration>, error: &str, now: Now) {
         let s = &mut self.slab[slot];
-        s.failures += 1;
+        s.failures = s.failures.saturating_add(1);
         let failures = s.failures;
         if self
             .settings
@@ -79,29 +83,24 @@ impl Flow {
             .max_attempts()
             .is_some_and(|most| failures >= most)
         {
-            // The count it had before decides whether it is among those that notes speak of.
             return self.dead_letter(slot, "max-attempts", error, now);
         }
         let wait = after.unwrap_or_else(|| self.settings.retry.wait(failures));
-        s.not_before = Some(now.mono + wait);
+        s.not_before = Some(now.mono + wait.min(LONGEST));
         if let Some(state) = &mut self.shards[s.shard as usize] {
             state.failed += usize::from(failures == 1);
-            state.touch(now.mono);
+            self.alarm |= state.touch(now.mono);
         }
         self.make_head(slot, now);
     }
     fn dead_letter(&mut self, slot: u32, reason: &'static str, error: &str, now: Now) {
         let s = &mut self.slab[slot];
-        // An undecodable or rejected record was called once more than it failed.
-        let called = if reason == "max-attempts" {
-            s.failures
-        } else {
-            s.failures + 1
-        };
-        if reason == "max-attempts" && s.failures == 1 {
-            // It was never counted among the failed ones, because its first failure was its last.
-            s.failures = 0;
+        // An undecodable or rejected record was called once more than it failed. What notes say of it until its output is
+        // stored is the count before that call.
+        if reason == "max-attempts" {
+            s.failures -= 1;
         }
+        let called = s.failures.saturating_add(1);
         let (Some(state), Some(batch)) = (&self.shards[s.shard as usize], &s.batch) else {
             return;
         };
@@ -143,14 +142,21 @@ impl Flow {
     /// The record is done, and its outputs go with the commit that first covers it.
     fn divert(&mut self, slot: u32, outputs: Vec<(Name, Message)>, now: Now) {
         let s = &self.slab[slot];
-        let (seq, shard) = (s.seq, s.shard as usize);
+        let (seq, failures) = (s.seq, s.failures);
         let bytes = outputs.iter().map(|(_, m)| m.size()).sum();
-        if let Some(state) = &mut self.shards[shard] {
-            if let Some(item) = state.ledger.item_mut(seq) {
-                item.slot = NIL;
-            }
-            state.diverted.push_back(Diverted { seq, outputs, bytes });
-            state.touch(now.mono);
+        if let Some(state) = &mut self.shards[s.shard as usize]
+            && let Some(item) = state.ledger.item_mut(seq)
+        {
+            item.slot = NIL;
+            let position = item.position;
+            state.diverted.push_back(Diverted {
+                seq,
+                position,
+                failures,
+                outputs,
+                bytes,
+            });
+            self.alarm |= state.touch(now.mono);
             self.diverted += 1;
             self.bytes += bytes;
         }
@@ -162,7 +168,7 @@ impl Flow {
             state.ledger.settle(s.seq);
             state.unstored += 1;
             self.unstored += 1;
-            state.touch(now.mono);
+            self.alarm |= state.touch(now.mono);
         }
         self.leave(slot, now);
     }
@@ -187,7 +193,7 @@ impl Flow {
         match s.not_before.filter(|at| *at > now.mono) {
             Some(at) => {
                 s.state = State::Timer;
-                self.timers.set(at, s.stamp, slot);
+                self.alarm |= self.timers.set(at, s.stamp, slot);
             }
             None => {
                 s.not_before = None;

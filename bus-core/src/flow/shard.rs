@@ -1,17 +1,13 @@
 //! One partition during one ownership: its ledger, what a former owner noted, what is waiting to be stored.
 
 use super::{
-    config,
     ledger::Ledger,
     machine::Now,
-    notes::{Attempt, Notes, bound},
-    slots::Slab,
+    notes::{Attempt, Notes},
+    slots::{NIL, Slab},
 };
 use crate::{Done, Message, Name, Shard};
-use std::{
-    collections::VecDeque,
-    time::{Duration, Instant},
-};
+use std::{collections::VecDeque, time::Instant};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Phase {
@@ -29,6 +25,9 @@ pub(super) enum Phase {
 #[derive(Debug)]
 pub(super) struct Diverted {
     pub(super) seq: u64,
+    pub(super) position: u128,
+    /// How often it had failed before the call that diverted it: what notes say of it until a `Done` carries it.
+    pub(super) failures: u32,
     pub(super) outputs: Vec<(Name, Message)>,
     pub(super) bytes: usize,
 }
@@ -54,17 +53,29 @@ pub(super) struct ShardState {
     pub(super) dirty: bool,
     pub(super) since: Option<Instant>,
     pub(super) paused: bool,
+    /// The grace was seen to be over.
+    pub(super) late: bool,
+    /// Takes nothing in any more, because what would follow is not the next of the log.
+    pub(super) deaf: bool,
+    /// Stores nothing any more, because a commit was given up: what it carried cannot be carried again.
+    pub(super) mute: bool,
+    /// Hands out its oldest record only, because notes of more could outgrow their limit.
+    pub(super) gated: bool,
+    /// The highest position that notes can come to mention: handed out, or noted by a former owner.
+    pub(super) reach: u128,
 }
 
 impl ShardState {
     pub(super) fn new(shard: Shard, topic: Name, next: u128, notes: &[u8]) -> Self {
+        let notes = Notes::decode(notes, next);
         Self {
             shard,
             topic,
             ledger: Ledger::new(next),
             phase: Phase::Owned,
             suspended: false,
-            notes: Notes::decode(notes, next),
+            reach: notes.last().unwrap_or(next),
+            notes,
             diverted: VecDeque::new(),
             out: 0,
             held: 0,
@@ -74,14 +85,26 @@ impl ShardState {
             dirty: false,
             since: None,
             paused: false,
+            late: false,
+            deaf: false,
+            mute: false,
+            gated: false,
         }
     }
+    /// Whether its records may be handed out.
     pub(super) fn runs(&self) -> bool {
-        self.phase == Phase::Owned && !self.suspended
+        self.phase == Phase::Owned && !self.suspended && !self.mute
     }
-    pub(super) fn touch(&mut self, now: Instant) {
+    /// Whether what it settles may be stored.
+    pub(super) fn commits(&self) -> bool {
+        !self.mute && matches!(self.phase, Phase::Owned | Phase::Leaving(_))
+    }
+    /// Something is to be stored; true if there was nothing before.
+    pub(super) fn touch(&mut self, now: Instant) -> bool {
         self.dirty = true;
+        let first = self.since.is_none();
         self.since.get_or_insert(now);
+        first
     }
     /// What a commit says now. Diverted records are settled here, with their outputs beside them.
     pub(super) fn done(
@@ -124,45 +147,42 @@ impl ShardState {
         }
         if self.failed > 0 {
             let failed = |item: &super::ledger::Item| {
-                let slot = (item.slot != u32::MAX).then(|| &slab[item.slot])?;
-                let wait = slot
-                    .not_before
-                    .map_or(Duration::ZERO, |t| t.saturating_duration_since(now.mono));
-                let not_before = if wait.is_zero() {
-                    0
-                } else {
-                    now.wall as u64 + wait.as_millis() as u64 + 1
-                };
+                let slot = (item.slot != NIL).then(|| &slab[item.slot])?;
                 (slot.failures > 0).then_some(Attempt {
                     position: item.position,
                     failures: slot.failures,
-                    not_before,
+                    not_before: slot.not_before.map_or(0, |at| wall(at, now)),
                 })
             };
             notes.attempts = self.ledger.unsettled().filter_map(failed).collect();
         }
+        if !self.diverted.is_empty() {
+            let failed = self.diverted.iter().filter(|d| d.failures > 0);
+            notes.attempts.extend(failed.map(|d| Attempt {
+                position: d.position,
+                failures: d.failures,
+                not_before: 0,
+            }));
+            notes.attempts.sort_unstable_by_key(|a| a.position);
+        }
         // What a former owner noted about records that have not been read again yet still holds.
         let end = self.ledger.end();
-        notes.runs.extend(
-            self.notes
-                .runs
-                .iter()
-                .filter(|(_, last)| *last >= end)
-                .map(|(f, l)| (*f.max(&end), *l)),
-        );
+        let unread = self.notes.runs.iter().filter(|(_, last)| *last >= end);
         notes
-            .attempts
-            .extend(self.notes.attempts.iter().filter(|a| a.position >= end));
+            .runs
+            .extend(unread.map(|(first, last)| (*first.max(&end), *last)));
+        let unread = self.notes.attempts.iter().filter(|a| a.position >= end);
+        notes.attempts.extend(unread);
         notes
     }
-    /// Whether more intake could make the notes outgrow their limit, or the ring its own.
-    pub(super) fn is_near_bound(&self, settings: &config::Flow) -> bool {
-        if self.ledger.len() < 64 {
-            return false;
-        }
-        let unsettled = self.ledger.len() - self.ledger.beyond();
-        let runs = self.ledger.runs() + unsettled.min(self.ledger.len() / 2);
-        let size = bound(self.ledger.next(), self.ledger.end(), runs, self.failed);
-        size > settings.limits.notes / 5 * 4 || self.ledger.len() > settings.unstored
+}
+
+/// A time as it may leave the process: rounded up, so that nobody is early; 0 once it has come.
+fn wall(at: Instant, now: Now) -> u64 {
+    let wait = at.saturating_duration_since(now.mono);
+    if wait.is_zero() {
+        return 0;
     }
+    let wait = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
+    (now.wall as u64).saturating_add(wait).saturating_add(1)
 }

@@ -22,6 +22,7 @@ impl Flow {
     /// Whether an ack could let something run, make room that is waited for, or end a wait: whoever parks must be
     /// woken by acks then.
     pub fn waits_for_acks(&self) -> bool {
-        self.slab.used() > 0 && (self.is_starved() || !self.lanes.is_empty() || self.is_leaving())
+        self.slab.used() > 0
+            && (self.is_starved() || self.gated || !self.lanes.is_empty() || self.is_leaving())
     }
 }

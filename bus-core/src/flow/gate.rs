@@ -1,0 +1,121 @@
+//! Bounds of a shard: what its notes could grow to decides what may be handed out, and what is in the ring decides
+//! what may be taken in.
+//!
+//! Taking less in would not be enough: what is in the window already could be settled in the worst order, or fail all
+//! at once, and notes that do not fit are notes that are lost. The oldest record is always handed out, so a shard at its
+//! bound goes on, one by one.
+
+use super::{
+    config,
+    ledger::Item,
+    machine::{Flow, Work},
+    notes::bound,
+    shard::{Phase, ShardState},
+    slots::{NIL, State},
+};
+
+/// Bytes of notes that one record can cost at most, as a run or as an attempt.
+const DEAREST: usize = 64;
+/// A closed gate opens for so many at once, because opening it looks at every slot.
+const OPENING: usize = 16;
+
+impl ShardState {
+    /// Whether notes stay within `limit` whatever becomes of what is out and of `more` records up to `position`.
+    pub(super) fn fits(&self, position: u128, more: usize, limit: usize) -> bool {
+        let noted = self.notes.runs.len() + self.notes.attempts.len();
+        if (self.ledger.len() + noted + 1) * DEAREST <= limit {
+            return true;
+        }
+        let open = self.out + self.diverted.len() + more;
+        self.size(position, open) <= limit
+    }
+    fn size(&self, position: u128, open: usize) -> usize {
+        let end = self.reach.max(position) + 1;
+        let runs = self.ledger.runs() + self.notes.runs.len() + open;
+        let attempts = self.failed + self.notes.attempts.len() + open;
+        bound(self.ledger.next(), end, runs, attempts)
+    }
+    /// Whether it should take in no more; with a distance between pausing and going on again.
+    fn is_full(&self, settings: &config::Flow) -> bool {
+        let fifths = if self.paused { 3 } else { 4 };
+        self.size(0, 0) > settings.limits.notes / 5 * fifths
+            || self.ledger.len() > settings.unstored / 5 * fifths + settings.unstored / 5
+    }
+}
+
+impl Flow {
+    /// Lets gated shards hand out what has come to fit, and at least their oldest record.
+    pub(super) fn open_gates(&mut self) {
+        if !std::mem::take(&mut self.gated) {
+            return;
+        }
+        for index in 0..self.shards.len() {
+            let Some(state) = &mut self.shards[index] else {
+                continue;
+            };
+            if !state.gated {
+                continue;
+            }
+            let more = if state.out == 0 { 1 } else { OPENING };
+            if state.fits(state.ledger.end(), more, self.settings.limits.notes) {
+                state.gated = false;
+                self.requeue(index);
+                continue;
+            }
+            self.gated = true;
+            let oldest = state.ledger.blocking().map_or(NIL, |item| item.slot);
+            let runs = state.runs() && self.draining.is_none();
+            if runs
+                && oldest != NIL
+                && self.slab[oldest].state == State::Ready
+                && !self.ready.contains(&oldest)
+            {
+                self.ready.push_front(oldest);
+            }
+        }
+    }
+    /// Puts everything of a shard that may run into the queue, in log order.
+    pub(super) fn requeue(&mut self, index: usize) {
+        let runs = self.shards[index].as_ref().is_some_and(|s| s.runs());
+        if !runs || self.draining.is_some() {
+            return;
+        }
+        let slab = &self.slab;
+        self.ready.retain(|slot| slab[*slot].shard != index as u32);
+        let ready = slab
+            .of_shard(index as u32)
+            .filter(|s| slab[*s].state == State::Ready);
+        let mut slots: Vec<_> = ready.collect();
+        slots.sort_unstable_by_key(|slot| slab[*slot].seq);
+        self.ready.extend(slots);
+    }
+    pub(super) fn pause(&mut self, work: &mut Work) {
+        let many = self.live().count() > 1;
+        let window = self.settings.in_flight;
+        for state in self.shards.iter_mut().flatten() {
+            if state.phase != Phase::Owned {
+                continue;
+            }
+            let full = state.is_full(&self.settings);
+            // One partition whose keys are stuck must not take the window from its neighbours.
+            let share = window.div_ceil(if state.paused { 4 } else { 2 });
+            let greedy = many && window >= 8 && state.held >= share;
+            if (full || greedy) == state.paused {
+                continue;
+            }
+            state.paused = full || greedy;
+            work.pause.push((state.shard, state.paused));
+            if let (true, Some(Item { position, slot, .. })) = (full, state.ledger.blocking()) {
+                let key = self.slab.record(*slot).and_then(|r| r.key_bytes());
+                let key = key.as_deref().map(String::from_utf8_lossy);
+                tracing::warn!(
+                    topic = &*state.topic,
+                    partition = state.shard.partition,
+                    key = key.as_deref(),
+                    position = crate::position::format(*position),
+                    "paused: too much is settled behind an unsettled message; settle it, or give it a shorter retry"
+                );
+            }
+        }
+    }
+}
