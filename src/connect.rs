@@ -21,7 +21,7 @@ impl Bus {
     /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
     /// let bus = bus::Bus::connect("memory://").await?;
     /// assert!(bus.health().is_ok());
-    /// # bus::Result::Ok(()) }).unwrap();
+    /// # Ok::<_, bus::Error>(()) }).unwrap();
     /// ```
     /// # Errors
     /// - `Invalid`: the URL is malformed, or an option is unknown.

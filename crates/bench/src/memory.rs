@@ -50,7 +50,7 @@ async fn one_by_one(load: &Load) -> Result<Duration> {
         for i in 0..count {
             publisher.publish_message("bench", messages[i % 1_000].clone()).await?;
         }
-        bus::Result::Ok(())
+        bus::Result::<()>::Ok(())
     });
     consume(&mut subscription, count).await?;
     sender.await??;
@@ -71,7 +71,7 @@ async fn batches(load: &Load) -> Result<Duration> {
                 outcome?;
             }
         }
-        bus::Result::Ok(())
+        bus::Result::<()>::Ok(())
     });
     consume(&mut subscription, load.messages).await?;
     sender.await??;

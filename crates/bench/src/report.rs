@@ -29,7 +29,7 @@ impl Report {
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut table = Table::new();
-        table.load_preset(UTF8_FULL_CONDENSED);
+        table.load_style(UTF8_FULL_CONDENSED);
         table.set_header(["path", "raw, msg/s", "bus, msg/s", "bus / raw", "ratios by round"]);
         for row in &self.0 {
             let ratios: Vec<f64> = row.bus.iter().zip(&row.raw).map(|(bus, raw)| bus / raw).collect();
