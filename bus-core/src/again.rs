@@ -7,7 +7,10 @@ use tokio::time::Instant;
 const WAITS: Retry = Retry::exponential(Duration::from_millis(50)).cap(Duration::from_secs(1));
 
 /// Calls until it succeeds, fails for good, or `limit` has passed since the first call.
-pub(crate) async fn again<T, R: Future<Output = Result<T>>>(limit: Duration, mut call: impl FnMut() -> R) -> Result<T> {
+pub(crate) async fn again<T, R: Future<Output = Result<T>>>(
+    limit: Duration,
+    mut call: impl FnMut() -> R,
+) -> Result<T> {
     let deadline = Instant::now() + limit;
     let mut attempt = 0;
     loop {

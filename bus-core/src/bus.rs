@@ -1,8 +1,8 @@
 //! The bus: what an application holds.
 
 use crate::{
-    Admin, Backend, Codec, Error, ErrorKind, Message, Outcome, Pending, Publisher, PublisherExt, Result, Subscribe, Topic,
-    TopicSpec, Unsent,
+    Admin, Backend, Codec, Error, ErrorKind, Message, Outcome, Pending, Publisher, PublisherExt, Result,
+    Subscribe, Topic, TopicSpec, Unsent,
     enqueue::{Queue, Unconfirmed},
     gate::Gate,
 };
@@ -39,7 +39,13 @@ impl Bus {
         let publisher = backend.publisher().await?;
         let gate = Gate::new(publisher.clone());
         let queue = Queue::new(gate.clone());
-        Ok(Self(Arc::new(Inner { backend, publisher, gate, queue, closed: AtomicBool::new(false) })))
+        Ok(Self(Arc::new(Inner {
+            backend,
+            publisher,
+            gate,
+            queue,
+            closed: AtomicBool::new(false),
+        })))
     }
     /// Publishes one value; set its key and headers, then await it: `Ok` means that the backend has stored it.
     pub fn publish<T, C: Codec<T>>(&self, topic: &Topic<T, C>, value: &T) -> crate::Publish<'_, Self> {
@@ -73,8 +79,15 @@ impl Bus {
     /// # Errors
     /// `Timeout` when it takes longer; what is under way goes on.
     pub async fn flush(&self, timeout: Duration) -> Result<Unconfirmed> {
-        let late = |_| Error::new(ErrorKind::Timeout, format!("not everything was confirmed within {timeout:?}"));
-        tokio::time::timeout(timeout, self.0.queue.flush()).await.map_err(late)
+        let late = |_| {
+            Error::new(
+                ErrorKind::Timeout,
+                format!("not everything was confirmed within {timeout:?}"),
+            )
+        };
+        tokio::time::timeout(timeout, self.0.queue.flush())
+            .await
+            .map_err(late)
     }
     /// Subscribes as a member of `group`: partitions are shared among its live members, positions are stored.
     pub fn subscribe<T, C: Codec<T>>(&self, topic: &Topic<T, C>, group: &str) -> Subscribe<T, C> {
@@ -94,9 +107,14 @@ impl Bus {
         let admin = self.admin();
         crate::again(CREATE, || admin.create(&topics)).await?;
         for there in crate::again(CREATE, || admin.topics()).await? {
-            if let Some(asked) = topics.iter().find(|t| t.name == there.name && t.partitions != there.partitions) {
+            if let Some(asked) = topics
+                .iter()
+                .find(|t| t.name == there.name && t.partitions != there.partitions)
+            {
                 tracing::warn!(
-                    topic = &*there.name, asked = asked.partitions, partitions = there.partitions,
+                    topic = &*there.name,
+                    asked = asked.partitions,
+                    partitions = there.partitions,
                     "the topic has another number of partitions than asked for"
                 );
             }
@@ -130,7 +148,10 @@ impl Bus {
         match unconfirmed.errors.into_iter().next() {
             None => Ok(()),
             Some((topic, first)) => {
-                let context = format!("{} enqueued messages were not stored; the first, for `{topic}`", unconfirmed.messages);
+                let context = format!(
+                    "{} enqueued messages were not stored; the first, for `{topic}`",
+                    unconfirmed.messages
+                );
                 Err(Error::from(first).context(context))
             }
         }

@@ -30,8 +30,22 @@ pub(crate) struct RawDelivery {
 
 impl RawDelivery {
     pub(crate) fn new(shared: Arc<Shared>, handout: Handout) -> Self {
-        let Handout { slot, record, attempt, is_last, shard } = handout;
-        Self { shared, record, slot, attempt, is_last, settled: false, shard }
+        let Handout {
+            slot,
+            record,
+            attempt,
+            is_last,
+            shard,
+        } = handout;
+        Self {
+            shared,
+            record,
+            slot,
+            attempt,
+            is_last,
+            settled: false,
+            shard,
+        }
     }
     pub(crate) fn record(&self) -> &Record {
         &self.record
@@ -63,24 +77,39 @@ impl<T> Delivery<T> {
     /// Done, and these messages belong to it: they are stored with the commit that settles it, first or together
     /// (together under `exactly_once`), and never if the partition was lost.
     pub fn ack_with(self, outputs: impl IntoIterator<Item = (impl Into<Name>, Message)>) {
-        let outputs = outputs.into_iter().map(|(topic, message)| (topic.into(), message)).collect();
+        let outputs = outputs
+            .into_iter()
+            .map(|(topic, message)| (topic.into(), message))
+            .collect();
         self.raw.settle(Verdict::AckWith(outputs));
     }
     /// Try again after the retry policy's wait; after the last attempt it goes to the dead letters.
     pub fn nack(self) {
-        self.raw.settle(Verdict::Nack { after: None, error: None });
+        self.raw.settle(Verdict::Nack {
+            after: None,
+            error: None,
+        });
     }
     /// Try again after `wait`, never earlier; it counts as an attempt.
     pub fn nack_after(self, wait: Duration) {
-        self.raw.settle(Verdict::Nack { after: Some(wait), error: None });
+        self.raw.settle(Verdict::Nack {
+            after: Some(wait),
+            error: None,
+        });
     }
     /// As [`nack`](Self::nack), with what went wrong: it stands in the dead letter when this was the last attempt.
     pub fn fail(self, error: impl fmt::Display) {
-        self.raw.settle(Verdict::Nack { after: None, error: Some(error.to_string()) });
+        self.raw.settle(Verdict::Nack {
+            after: None,
+            error: Some(error.to_string()),
+        });
     }
     /// To the dead letters now, whatever attempts are left.
     pub fn reject(self, reason: impl fmt::Display) {
-        self.raw.settle(Verdict::Reject { reason: "rejected", error: reason.to_string() });
+        self.raw.settle(Verdict::Reject {
+            reason: "rejected",
+            error: reason.to_string(),
+        });
     }
     /// The value.
     pub fn value(&self) -> &T {

@@ -50,7 +50,9 @@ impl Queue {
     }
     /// Takes a message; waits only while the queue is full. False: closed.
     pub(crate) async fn push(&self, topic: Name, message: Message) -> bool {
-        let Ok(place) = self.sender.reserve().await else { return false };
+        let Ok(place) = self.sender.reserve().await else {
+            return false;
+        };
         // Counted before it can be answered, so that a flush never sees more answers than messages.
         self.progress.state.lock().taken += 1;
         place.send((topic, message));

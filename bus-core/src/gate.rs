@@ -46,7 +46,10 @@ impl State {
 
 impl Gate {
     pub(crate) fn new(publisher: Arc<dyn Publisher>) -> Arc<Self> {
-        Arc::new(Self { publisher, state: Mutex::default() })
+        Arc::new(Self {
+            publisher,
+            state: Mutex::default(),
+        })
     }
     /// Publishes now, or when there is room; calls keep their order.
     pub(crate) fn publish(self: &Arc<Self>, topic: &str, batch: Vec<Message>) -> Publishing {
@@ -59,10 +62,19 @@ impl Gate {
             Stage::Sent(self.publisher.publish_batch(topic, batch))
         } else {
             let (reply, answer) = oneshot::channel();
-            state.queue.push_back(Queued { topic: topic.to_owned(), batch, size, reply });
+            state.queue.push_back(Queued {
+                topic: topic.to_owned(),
+                batch,
+                size,
+                reply,
+            });
             Stage::Queued(answer)
         };
-        Publishing { stage, gate: self.clone(), size }
+        Publishing {
+            stage,
+            gate: self.clone(),
+            size,
+        }
     }
     /// Takes room back and passes on what waited for it, in order. Whoever is passing goes on for everybody.
     fn release(self: &Arc<Self>, (messages, bytes): (usize, usize)) {

@@ -9,11 +9,19 @@ use std::{fmt, future::IntoFuture};
 pub trait PublisherExt: Publisher {
     /// Publishes one value; add what is needed, then await it.
     fn publish<T, C: Codec<T>>(&self, topic: &Topic<T, C>, value: &T) -> Publish<'_, Self> {
-        Publish { publisher: self, topic: topic.name().to_owned(), message: topic.message(value).map_err(Unsent::not_stored) }
+        Publish {
+            publisher: self,
+            topic: topic.name().to_owned(),
+            message: topic.message(value).map_err(Unsent::not_stored),
+        }
     }
     /// Publishes one message as it is.
     fn publish_message(&self, topic: &str, message: Message) -> Publish<'_, Self> {
-        Publish { publisher: self, topic: topic.to_owned(), message: Ok(message) }
+        Publish {
+            publisher: self,
+            topic: topic.to_owned(),
+            message: Ok(message),
+        }
     }
 }
 
@@ -66,12 +74,19 @@ impl<P: Publisher + ?Sized> IntoFuture for Publish<'_, P> {
 }
 
 async fn one(pending: Pending) -> Result<Outcome, Unsent> {
-    let none = || Err(Unsent::unknown(crate::Error::new(crate::ErrorKind::Other, "the backend gave no outcome")));
+    let none = || {
+        Err(Unsent::unknown(crate::Error::new(
+            crate::ErrorKind::Other,
+            "the backend gave no outcome",
+        )))
+    };
     pending.await.pop().unwrap_or_else(none)
 }
 
 impl<P: ?Sized> fmt::Debug for Publish<'_, P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Publish").field("topic", &self.topic).finish_non_exhaustive()
+        f.debug_struct("Publish")
+            .field("topic", &self.topic)
+            .finish_non_exhaustive()
     }
 }

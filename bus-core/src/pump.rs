@@ -58,7 +58,8 @@ impl Pump {
         // What came back in the meantime is settled by the next owner: after a failure, too, nothing is lost.
         if gracefully {
             let owned = self.shared.core.lock().flow.owned();
-            let mut releases: FuturesUnordered<_> = owned.into_iter().map(|s| release(self.ack.clone(), s)).collect();
+            let mut releases: FuturesUnordered<_> =
+                owned.into_iter().map(|s| release(self.ack.clone(), s)).collect();
             let all = async { while releases.next().await.is_some() {} };
             let _ = timeout(CLOSE, all).await;
             match timeout(CLOSE, self.subscriber.close()).await {
@@ -81,7 +82,9 @@ impl Pump {
         let mut events = Vec::new();
         let mut committed = Instant::now();
         loop {
-            let Some((room, deadline, in_flight)) = self.work(running, &mut events)? else { return Ok(true) };
+            let Some((room, deadline, in_flight)) = self.work(running, &mut events)? else {
+                return Ok(true);
+            };
             if running.commit.is_some() {
                 committed = Instant::now();
             }
@@ -138,7 +141,11 @@ impl Pump {
     }
 
     /// One step under one lock: events in, work out. `None`: drained.
-    fn work(&mut self, running: &mut Running, events: &mut Vec<Event>) -> Result<Option<(Room, Option<Instant>, bool)>> {
+    fn work(
+        &mut self,
+        running: &mut Running,
+        events: &mut Vec<Event>,
+    ) -> Result<Option<(Room, Option<Instant>, bool)>> {
         let now = now();
         let mut core = self.shared.core.lock();
         let lost = events.iter().any(|e| matches!(e, Event::Lost(_)));
@@ -150,7 +157,11 @@ impl Pump {
             let work = core.flow.work(now);
             let room = core.flow.room();
             core.park(&self.shared.marks);
-            if !self.shared.marks.any() || !work.commits.is_empty() || !work.release.is_empty() || !work.pause.is_empty() {
+            if !self.shared.marks.any()
+                || !work.commits.is_empty()
+                || !work.release.is_empty()
+                || !work.pause.is_empty()
+            {
                 break (work, room);
             }
         };
@@ -158,10 +169,16 @@ impl Pump {
         if let Some(error) = core.flow.take_failure() {
             return Err(error);
         }
-        for (_, reply) in running.flushes.extract_if(.., |(ticket, _)| core.flow.is_flushed(*ticket)) {
+        for (_, reply) in running
+            .flushes
+            .extract_if(.., |(ticket, _)| core.flow.is_flushed(*ticket))
+        {
             let _ = reply.send(Ok(()));
         }
-        let drained = running.draining && core.flow.is_drained(now) && running.commit.is_none() && work.commits.is_empty();
+        let drained = running.draining
+            && core.flow.is_drained(now)
+            && running.commit.is_none()
+            && work.commits.is_empty();
         let deadline = core.flow.deadline().map(Instant::from_std);
         let in_flight = core.flow.in_flight() > 0;
         drop(core);
@@ -172,9 +189,17 @@ impl Pump {
             self.subscriber.pause(shard, paused);
         }
         if !work.commits.is_empty() {
-            running.commit = Some(Box::pin(commit(self.ack.clone(), work.commits, self.shared.clone())));
+            running.commit = Some(Box::pin(commit(
+                self.ack.clone(),
+                work.commits,
+                self.shared.clone(),
+            )));
         }
-        running.releases.extend(work.release.into_iter().map(|shard| release(self.ack.clone(), shard)));
+        running.releases.extend(
+            work.release
+                .into_iter()
+                .map(|shard| release(self.ack.clone(), shard)),
+        );
         Ok((!drained).then_some((room, deadline, in_flight)))
     }
 }
@@ -185,7 +210,10 @@ async fn commit(ack: Arc<dyn Ack>, mut done: Vec<Done>, shared: Arc<Shared>) -> 
     for attempt in 1.. {
         let results = ack.commit(done.clone()).await;
         if results.len() != done.len() {
-            let error = Error::new(ErrorKind::Other, "the backend did not answer for every shard of a commit");
+            let error = Error::new(
+                ErrorKind::Other,
+                "the backend did not answer for every shard of a commit",
+            );
             answers.extend(done.iter().map(|d| (d.shard, Err(error.duplicate()))));
             break;
         }

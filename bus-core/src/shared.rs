@@ -15,8 +15,13 @@ use tokio::sync::Notify;
 
 /// The time now: tokio's clock, so that a paused one works, and the wall's.
 pub(crate) fn now() -> Now {
-    let wall = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    Now { mono: tokio::time::Instant::now().into_std(), wall: wall.as_millis() as i64 }
+    let wall = SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or_default();
+    Now {
+        mono: tokio::time::Instant::now().into_std(),
+        wall: wall.as_millis() as i64,
+    }
 }
 
 #[derive(Debug)]
@@ -44,8 +49,20 @@ pub(crate) struct Core {
 
 impl Shared {
     pub(crate) fn new(flow: Flow, topics: Vec<Name>) -> Self {
-        let core = Core { flow, waiting: VecDeque::new(), parked: false, ended: false, error: None };
-        Self { marks: core.flow.marks(), topics, core: Mutex::new(core), pump: Notify::new(), lost: Notify::new() }
+        let core = Core {
+            flow,
+            waiting: VecDeque::new(),
+            parked: false,
+            ended: false,
+            error: None,
+        };
+        Self {
+            marks: core.flow.marks(),
+            topics,
+            core: Mutex::new(core),
+            pump: Notify::new(),
+            lost: Notify::new(),
+        }
     }
     pub(crate) fn ack(&self, slot: u32) {
         if self.marks.ack(slot) {
@@ -123,7 +140,11 @@ impl Core {
     }
     /// Counts in the marks whether acks have to wake somebody.
     pub(crate) fn park(&mut self, marks: &Marks) {
-        let wanted = self.flow.waits_for_acks() && (!self.waiting.is_empty() || !self.flow.has_ready());
+        let flow = &self.flow;
+        // A reader with something in hand, or something to get, takes the marks in when it comes back; handlers that
+        // must finish before a shard can leave are waited for whatever readers do.
+        let idle = !self.waiting.is_empty() || !(flow.has_ready() || flow.has_lent());
+        let wanted = flow.waits_for_acks() && (idle || flow.is_leaving());
         match (self.parked, wanted) {
             (false, true) => marks.park(),
             (true, false) => marks.unpark(),
@@ -147,7 +168,14 @@ pub(crate) struct Reader {
 impl Reader {
     pub(crate) fn new(shared: Arc<Shared>, most: usize) -> Self {
         let (number, claims) = shared.core.lock().flow.add_reader();
-        Self { shared, number, claims, loan: Vec::new(), lent: 0, most }
+        Self {
+            shared,
+            number,
+            claims,
+            loan: Vec::new(),
+            lent: 0,
+            most,
+        }
     }
     /// The next record that may run; `None`: the subscription is over. Cancel-safe: nothing is claimed before it is
     /// returned.

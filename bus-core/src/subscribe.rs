@@ -132,23 +132,42 @@ impl<T, C: Codec<T>> Subscribe<T, C> {
         self.settings.dead_letter = self.dead_letter_topics().await?;
         let scope = match self.group.clone() {
             Some(group) => Scope::Group(group),
-            None => Scope::Everyone { partitions: self.partitions.clone() },
+            None => Scope::Everyone {
+                partitions: self.partitions.clone(),
+            },
         };
         let topics: Vec<Name> = self.topics.iter().map(|t| t.name.clone()).collect();
-        let source =
-            Source { topics: topics.clone(), scope, start: self.start.clone(), exactly_once: self.exactly_once };
+        let source = Source {
+            topics: topics.clone(),
+            scope,
+            start: self.start.clone(),
+            exactly_once: self.exactly_once,
+        };
         let backend = self.bus.backend().clone();
         let (subscriber, ack) = crate::again(JOIN, || backend.subscribe(source.clone())).await?;
         let commit_every = self.settings.commit_every;
         let shared = Arc::new(Shared::new(Flow::new(self.settings), topics));
         let (send, commands) = mpsc::unbounded_channel();
-        tokio::spawn(Pump { subscriber, ack, shared: shared.clone(), commands, commit_every }.run());
+        tokio::spawn(
+            Pump {
+                subscriber,
+                ack,
+                shared: shared.clone(),
+                commands,
+                commit_every,
+            }
+            .run(),
+        );
         Ok(Subscription::new(shared, self.codec, send))
     }
 
     /// Dead-letter topics exist before the first record, so that giving a message up cannot fail for their absence.
     async fn dead_letter_topics(&self) -> Result<Vec<Option<DeadLetter>>> {
-        let Some(group) = self.group.as_ref().filter(|_| self.dead_letters != DeadLetters::Off) else {
+        let Some(group) = self
+            .group
+            .as_ref()
+            .filter(|_| self.dead_letters != DeadLetters::Off)
+        else {
             return Ok(vec![None; self.topics.len()]);
         };
         let admin = self.bus.admin();
@@ -169,7 +188,10 @@ impl<T, C: Codec<T>> Subscribe<T, C> {
             if there.is_none() {
                 missing.push(TopicSpec::new(topic.clone()).partitions(count));
             }
-            found.push(Some(DeadLetter { topic, partitions: there.unwrap_or(count) }));
+            found.push(Some(DeadLetter {
+                topic,
+                partitions: there.unwrap_or(count),
+            }));
         }
         if let (Some(first), false) = (missing.first(), self.create_topics) {
             let text = format!(
@@ -195,6 +217,9 @@ impl<T: 'static, C: Codec<T>> IntoFuture for Subscribe<T, C> {
 
 impl<T, C> fmt::Debug for Subscribe<T, C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Subscribe").field("topics", &self.topics).field("group", &self.group).finish_non_exhaustive()
+        f.debug_struct("Subscribe")
+            .field("topics", &self.topics)
+            .field("group", &self.group)
+            .finish_non_exhaustive()
     }
 }

@@ -50,14 +50,18 @@ impl Control {
     /// # Errors
     /// `Closed` after the end of the subscription, or what ended it.
     pub async fn flush(&self) -> Result<()> {
-        self.ask(Command::Flush).await.unwrap_or_else(|| Err(Error::closed("the subscription")))
+        self.ask(Command::Flush)
+            .await
+            .unwrap_or_else(|| Err(Error::closed("the subscription")))
     }
     /// Hands nothing out any more, gives running handlers `grace` to finish, stores what they settled, releases the
     /// partitions and leaves the group. A second call is a no-op.
     /// # Errors
     /// What ended the subscription, if it was not this.
     pub async fn drain(&self, grace: Duration) -> Result<()> {
-        self.ask(|reply| Command::Drain(grace, reply)).await.unwrap_or(Ok(()))
+        self.ask(|reply| Command::Drain(grace, reply))
+            .await
+            .unwrap_or(Ok(()))
     }
     /// Stops at once as a crash would: nothing is stored or released, other members take over when the session or
     /// lease runs out. For tests of exactly that.
@@ -75,7 +79,12 @@ impl Control {
 
 impl<T, C: Codec<T>> Subscription<T, C> {
     pub(crate) fn new(shared: Arc<Shared>, codec: C, commands: mpsc::UnboundedSender<Command>) -> Self {
-        Self { reader: Reader::new(shared, LOAN), codec, commands, payload: PhantomData }
+        Self {
+            reader: Reader::new(shared, LOAN),
+            codec,
+            commands,
+            payload: PhantomData,
+        }
     }
     /// The next delivery, or `None` after the end. An error ends the subscription. Cancel-safe: a delivery is either
     /// returned or stays.
@@ -96,7 +105,12 @@ impl<T, C: Codec<T>> Subscription<T, C> {
         F: Fn(Delivery<T>) -> R + Send + Sync + 'static,
         R: Future<Output = ()> + Send + 'static,
     {
-        let Self { reader, codec, commands, .. } = self;
+        let Self {
+            reader,
+            codec,
+            commands,
+            ..
+        } = self;
         let (shared, handler) = (reader.shared.clone(), Arc::new(handler));
         drop(reader);
         let mut workers = JoinSet::new();
@@ -113,7 +127,11 @@ impl<T, C: Codec<T>> Subscription<T, C> {
                 Ok(Ok(())) => {}
                 Err(panic) => {
                     tracing::error!(%panic, "a handler panicked; its message is tried again");
-                    workers.spawn(work(Reader::new(shared.clone(), 1), codec.clone(), handler.clone()));
+                    workers.spawn(work(
+                        Reader::new(shared.clone(), 1),
+                        codec.clone(),
+                        handler.clone(),
+                    ));
                 }
             }
         }
@@ -122,7 +140,9 @@ impl<T, C: Codec<T>> Subscription<T, C> {
     }
     /// A handle for stopping it from elsewhere.
     pub fn control(&self) -> Control {
-        Control { commands: self.commands.downgrade() }
+        Control {
+            commands: self.commands.downgrade(),
+        }
     }
     /// Waits until everything that was acknowledged before is stored.
     /// # Errors
@@ -160,7 +180,10 @@ fn poll_decoded<T, C: Codec<T>>(
         let raw = RawDelivery::new(reader.shared.clone(), handout);
         match codec.decode(raw.record()) {
             Ok(value) => return Poll::Ready(Some(Ok(raw.with(value)))),
-            Err(error) => raw.settle(Verdict::Reject { reason: "undecodable", error: error.to_string() }),
+            Err(error) => raw.settle(Verdict::Reject {
+                reason: "undecodable",
+                error: error.to_string(),
+            }),
         }
     }
 }
@@ -197,6 +220,8 @@ impl<T, C: Codec<T> + Unpin> Stream for Subscription<T, C> {
 
 impl<T, C> fmt::Debug for Subscription<T, C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Subscription").field("topics", &self.reader.shared.topics).finish_non_exhaustive()
+        f.debug_struct("Subscription")
+            .field("topics", &self.reader.shared.topics)
+            .finish_non_exhaustive()
     }
 }

@@ -81,6 +81,12 @@ impl Flow {
         reader.slots = slots;
         reader.claims.0.store(0, std::sync::atomic::Ordering::Release);
     }
+    /// Whether a reader holds records that it has not claimed: it comes back by itself.
+    pub fn has_lent(&self) -> bool {
+        let unclaimed =
+            |r: &Reader| (r.claims.0.load(std::sync::atomic::Ordering::Acquire) as usize) < r.slots.len();
+        self.readers.iter().any(unclaimed)
+    }
     /// Whether something may be handed out.
     pub fn has_ready(&self) -> bool {
         !self.ready.is_empty()
