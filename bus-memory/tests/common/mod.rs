@@ -86,16 +86,16 @@ impl Member {
             events.extend(more);
         }
     }
-    pub async fn commit(&self, shard: Shard, next: u128) -> Result<()> {
-        self.commit_with(shard, next, "", vec![]).await
+    pub fn commit(&self, shard: Shard, next: u128) -> impl Future<Output = Result<()>> + use<> {
+        self.commit_with(shard, next, "", vec![])
     }
-    pub async fn commit_with(
+    pub fn commit_with(
         &self,
         shard: Shard,
         next: u128,
         notes: &'static str,
         outputs: Vec<(Name, Message)>,
-    ) -> Result<()> {
+    ) -> impl Future<Output = Result<()>> + use<> {
         let notes = notes.into();
         let done = Done {
             shard,
@@ -103,7 +103,8 @@ impl Member {
             notes,
             outputs,
         };
-        self.ack.commit(vec![done]).await.remove(0)
+        let ack = self.ack.clone();
+        async move { ack.commit(vec![done]).await.remove(0) }
     }
 }
 
