@@ -48,11 +48,11 @@ impl Bus {
         })))
     }
     /// Publishes one value; set its key and headers, then await it: `Ok` means that the backend has stored it.
-    pub fn publish<T, C: Codec<T>>(&self, topic: &Topic<T, C>, value: &T) -> crate::Publish<'_, Self> {
+    pub fn publish<'a, T, C: Codec<T>>(&'a self, topic: &'a Topic<T, C>, value: &T) -> crate::Publish<'a, Self> {
         PublisherExt::publish(self, topic, value)
     }
     /// Publishes one message as it is.
-    pub fn publish_message(&self, topic: &str, message: Message) -> crate::Publish<'_, Self> {
+    pub fn publish_message<'a>(&'a self, topic: &'a str, message: Message) -> crate::Publish<'a, Self> {
         PublisherExt::publish_message(self, topic, message)
     }
     /// Publishes messages with one call; an outcome for each, in their order. The messages are taken during the call,

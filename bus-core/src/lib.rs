@@ -44,7 +44,7 @@ pub use flow::{LossPolicy, Order};
 pub use group::{GroupSpec, MemberSpec, TopicLag};
 pub use headers::{Headers, HeadersIter, HeadersView, encode as encode_headers};
 pub use message::Message;
-pub use publish::{Publish, PublisherExt};
+pub use publish::{Publish, Published, PublisherExt};
 pub use retry::{Backoff, Retry};
 pub use start::Start;
 pub use subscribe::Subscribe;

@@ -1,27 +1,23 @@
 //! The builder of a publish.
 
-use crate::{Codec, Message, Outcome, Pending, Publisher, Topic, Unsent};
+use crate::{Codec, Error, ErrorKind, Message, Outcome, Pending, Publisher, Topic, Unsent};
 use bytes::Bytes;
-use futures_util::future::BoxFuture;
-use std::{fmt, future::IntoFuture};
+use std::{
+    fmt,
+    future::{Future, IntoFuture},
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
 
 /// Publishing of typed values through any [`Publisher`]: the bus, a broker, a layer, a test double.
 pub trait PublisherExt: Publisher {
     /// Publishes one value; add what is needed, then await it.
-    fn publish<T, C: Codec<T>>(&self, topic: &Topic<T, C>, value: &T) -> Publish<'_, Self> {
-        Publish {
-            publisher: self,
-            topic: topic.name().to_owned(),
-            message: topic.message(value).map_err(Unsent::not_stored),
-        }
+    fn publish<'a, T, C: Codec<T>>(&'a self, topic: &'a Topic<T, C>, value: &T) -> Publish<'a, Self> {
+        Publish { publisher: self, topic: topic.name(), message: topic.message(value).map_err(Unsent::not_stored) }
     }
     /// Publishes one message as it is.
-    fn publish_message(&self, topic: &str, message: Message) -> Publish<'_, Self> {
-        Publish {
-            publisher: self,
-            topic: topic.to_owned(),
-            message: Ok(message),
-        }
+    fn publish_message<'a>(&'a self, topic: &'a str, message: Message) -> Publish<'a, Self> {
+        Publish { publisher: self, topic, message: Ok(message) }
     }
 }
 
@@ -29,12 +25,12 @@ impl<P: Publisher + ?Sized> PublisherExt for P {}
 
 /// A message to be published: set its key and headers, then await it.
 ///
-/// The future owns its message and borrows nothing, so `.into_future()` can be spawned. The message is taken when
-/// it is turned into a future; dropping that cancels nothing.
+/// The message is taken when this is turned into a future. That future owns its message and borrows nothing, so
+/// `.into_future()` can be spawned; dropping it cancels nothing.
 #[must_use = "a message is published when it is awaited"]
 pub struct Publish<'a, P: ?Sized> {
     publisher: &'a P,
-    topic: String,
+    topic: &'a str,
     message: Result<Message, Unsent>,
 }
 
@@ -64,29 +60,35 @@ impl<P: Publisher + ?Sized> Publish<'_, P> {
 impl<P: Publisher + ?Sized> IntoFuture for Publish<'_, P> {
     /// Where it was stored. An error says whether it may be stored all the same ([`Unsent::is_unknown`]).
     type Output = Result<Outcome, Unsent>;
-    type IntoFuture = BoxFuture<'static, Self::Output>;
-    fn into_future(self) -> Self::IntoFuture {
-        match self.message {
-            Ok(message) => Box::pin(one(self.publisher.publish_batch(&self.topic, vec![message]))),
-            Err(unsent) => Box::pin(std::future::ready(Err(unsent))),
-        }
+    type IntoFuture = Published;
+    fn into_future(self) -> Published {
+        Published(self.message.map(|message| self.publisher.publish_batch(self.topic, vec![message])).map_err(Some))
     }
-}
-
-async fn one(pending: Pending) -> Result<Outcome, Unsent> {
-    let none = || {
-        Err(Unsent::unknown(crate::Error::new(
-            crate::ErrorKind::Other,
-            "the backend gave no outcome",
-        )))
-    };
-    pending.await.pop().unwrap_or_else(none)
 }
 
 impl<P: ?Sized> fmt::Debug for Publish<'_, P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Publish")
-            .field("topic", &self.topic)
-            .finish_non_exhaustive()
+        f.debug_struct("Publish").field("topic", &self.topic).finish_non_exhaustive()
+    }
+}
+
+/// A message on its way. Dropping it cancels nothing.
+#[must_use = "the outcome comes when it is awaited"]
+pub struct Published(Result<Pending, Option<Unsent>>);
+
+impl Future for Published {
+    type Output = Result<Outcome, Unsent>;
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let silent = || Unsent::unknown(Error::new(ErrorKind::Other, "the backend gave no outcome"));
+        Poll::Ready(match &mut self.0 {
+            Ok(pending) => ready!(pending.as_mut().poll(cx)).pop().unwrap_or_else(|| Err(silent())),
+            Err(unsent) => Err(unsent.take().unwrap_or_else(silent)),
+        })
+    }
+}
+
+impl fmt::Debug for Published {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Published").finish_non_exhaustive()
     }
 }
