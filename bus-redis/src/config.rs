@@ -1,0 +1,126 @@
+//! Where the server is and how the backend behaves.
+
+use crate::Password;
+use bus_core::partition::Partitioner;
+use std::time::Duration;
+
+/// Settings of a [`Redis`](crate::Redis) backend. Every setter consumes and returns it.
+///
+/// ```
+/// use bus_redis::RedisConfig;
+/// use std::time::Duration;
+///
+/// let config = RedisConfig::new("redis.example.org", 6379)
+///     .user("billing")
+///     .password("s3cret")
+///     .client_id("billing-1")
+///     .ttl(Duration::from_secs(10));
+/// assert!(!format!("{config:?}").contains("s3cret"));
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RedisConfig {
+    pub(crate) host: String,
+    pub(crate) port: u16,
+    pub(crate) database: u32,
+    pub(crate) user: Option<String>,
+    pub(crate) password: Option<Password>,
+    pub(crate) client_id: String,
+    pub(crate) ttl: Duration,
+    pub(crate) grace: Duration,
+    pub(crate) publish_timeout: Duration,
+    pub(crate) connect_timeout: Duration,
+    pub(crate) retention: Duration,
+    pub(crate) message_max: usize,
+    pub(crate) partitioner: Partitioner,
+}
+
+impl RedisConfig {
+    /// The largest `message_max`: entries travel as one string, and `proto-max-bulk-len` is 512 MiB.
+    pub const MESSAGE_MAX: usize = 256 * 1024 * 1024;
+    /// The shortest `ttl`: below it one slow fork of the server would cost an owner its partitions.
+    pub const TTL_MIN: Duration = Duration::from_millis(500);
+
+    /// A server at this address, with the defaults.
+    pub fn new(host: impl Into<String>, port: u16) -> Self {
+        Self {
+            host: host.into(),
+            port,
+            database: 0,
+            user: None,
+            password: None,
+            client_id: "bus".into(),
+            ttl: Duration::from_secs(10),
+            grace: Duration::from_secs(5),
+            publish_timeout: Duration::from_secs(30),
+            connect_timeout: Duration::from_secs(5),
+            retention: Duration::from_secs(7 * 24 * 3600),
+            message_max: 64 * 1024 * 1024,
+            partitioner: Partitioner::Murmur2,
+        }
+    }
+    /// The database's number (default 0).
+    pub fn database(mut self, database: u32) -> Self {
+        self.database = database;
+        self
+    }
+    /// The ACL user (default: the server's `default` user).
+    pub fn user(mut self, user: impl Into<String>) -> Self {
+        self.user = Some(user.into());
+        self
+    }
+    /// The password; it appears in no error, log line or `Debug`.
+    pub fn password(mut self, password: impl Into<Password>) -> Self {
+        self.password = Some(password.into());
+        self
+    }
+    /// What the connections and members of this process are called in `CLIENT LIST` and in groups (default `bus`).
+    pub fn client_id(mut self, id: impl Into<String>) -> Self {
+        self.client_id = id.into();
+        self
+    }
+    /// How long a partition stays with an owner that shows no life (default 10 s: longer than any usual pause of a
+    /// process or a server; a member that vanishes keeps its partitions that long).
+    pub fn ttl(mut self, ttl: Duration) -> Self {
+        self.ttl = ttl;
+        self
+    }
+    /// How long handlers of a partition may go on when it moves to another member (default 5 s).
+    pub fn grace(mut self, grace: Duration) -> Self {
+        self.grace = grace;
+        self
+    }
+    /// How long a publish is tried before it fails (default 30 s: longer than a restart or failover of a server).
+    pub fn publish_timeout(mut self, timeout: Duration) -> Self {
+        self.publish_timeout = timeout;
+        self
+    }
+    /// How long connecting may take (default 5 s), and how long any answer may.
+    pub fn connect_timeout(mut self, timeout: Duration) -> Self {
+        self.connect_timeout = timeout;
+        self
+    }
+    /// How long records of topics without a retention of their own are kept (default 7 days).
+    pub fn retention(mut self, retention: Duration) -> Self {
+        self.retention = retention;
+        self
+    }
+    /// The largest message: key, payload and headers in bytes (default 64 MiB: the server and every reader hold a
+    /// message in memory as a whole, several times; at most 256 MiB).
+    pub fn message_max(mut self, bytes: usize) -> Self {
+        self.message_max = bytes.min(Self::MESSAGE_MAX);
+        self
+    }
+    /// How keys become partitions (default: as Kafka's Java client).
+    pub fn partitioner(mut self, partitioner: Partitioner) -> Self {
+        self.partitioner = partitioner;
+        self
+    }
+    /// `host:port`, as errors and logs name it.
+    pub fn address(&self) -> String {
+        if self.host.contains(':') {
+            return format!("[{}]:{}", self.host, self.port);
+        }
+        format!("{}:{}", self.host, self.port)
+    }
+}

@@ -1,0 +1,31 @@
+//! What every part of one backend shares.
+
+use crate::{RedisConfig, health::Health, topics::Topics, wire::Link};
+use std::sync::Arc;
+
+/// Settings, the topics' cache, and the connection for occasional calls.
+#[derive(Debug)]
+pub(crate) struct Context {
+    pub(crate) config: Arc<RedisConfig>,
+    pub(crate) health: Arc<Health>,
+    pub(crate) link: Arc<Link>,
+    pub(crate) topics: Topics,
+}
+
+impl Context {
+    pub(crate) fn new(config: RedisConfig) -> Self {
+        let (config, health) = (Arc::new(config), Arc::new(Health::default()));
+        let link = Arc::new(Link::new(config.clone(), "admin", health.clone()));
+        let topics = Topics::new(&config, link.clone());
+        Self {
+            config,
+            health,
+            link,
+            topics,
+        }
+    }
+    /// A connection of its own for one part.
+    pub(crate) fn link(&self, role: &'static str) -> Link {
+        Link::new(self.config.clone(), role, self.health.clone())
+    }
+}

@@ -1,0 +1,97 @@
+//! What a server must be, asked once at the start.
+
+use crate::{Context, wire::Conn, wire::Pipeline, wire::info_field};
+use bus_core::{Error, ErrorKind, Result};
+
+/// Connects and checks; within twice `connect_timeout`.
+pub(crate) async fn check(context: &Context) -> Result<()> {
+    let config = &context.config;
+    let address = config.address();
+    let mut conn = match Conn::open(config, "preflight").await {
+        Ok(conn) => conn,
+        Err(error) if error.kind() == ErrorKind::Unavailable => {
+            let sentence = format!(
+                "no Redis answers at {address}\n\
+                 cause: {error}\n\
+                 try: `redis-cli -h {} -p {} ping`, look at host and port in the URL, or start one with `redis-server`",
+                config.host, config.port
+            );
+            return Err(Error::unavailable(sentence));
+        }
+        Err(error) => return Err(error),
+    };
+    version(conn.version(), &address)?;
+    let mut pipeline = Pipeline::new();
+    for section in [&b"replication"[..], b"memory", b"persistence"] {
+        pipeline.add(&[b"INFO", section]);
+    }
+    let call = tokio::time::timeout(config.connect_timeout, conn.call(&pipeline)).await;
+    let replies = call.unwrap_or_else(|_| Err(crate::error::silent(&address)))?;
+    let mut info = String::new();
+    for reply in replies {
+        info.push_str(conn.check(reply)?.text().unwrap_or_default());
+    }
+    server(&info, &address)
+}
+
+fn version(version: &str, address: &str) -> Result<()> {
+    let major: u32 = version
+        .split('.')
+        .next()
+        .and_then(|m| m.parse().ok())
+        .unwrap_or(0);
+    if major >= 7 {
+        return Ok(());
+    }
+    let sentence = format!(
+        "redis at {address} is version {version}; the bus needs 7.0 or newer, or Valkey (`XGROUP SETID … ENTRIESREAD`)"
+    );
+    Err(Error::new(ErrorKind::Unsupported, sentence))
+}
+
+fn server(info: &str, address: &str) -> Result<()> {
+    let field = |name: &str| info_field(info, name).unwrap_or_default();
+    if field("role") == "slave" {
+        let (host, port) = (field("master_host"), field("master_port"));
+        let sentence = format!("redis at {address} is a replica; connect to its primary, {host}:{port}");
+        return Err(Error::new(ErrorKind::Unsupported, sentence));
+    }
+    let policy = field("maxmemory_policy");
+    if !matches!(field("maxmemory"), "0" | "") && policy != "noeviction" {
+        let sentence = format!(
+            "redis at {address} may evict records when its memory is full (`maxmemory-policy {policy}`); \
+             set `maxmemory-policy noeviction`, then publishers wait instead"
+        );
+        return Err(Error::new(ErrorKind::Conflict, sentence));
+    }
+    if field("aof_enabled") != "1" {
+        tracing::warn!(
+            address,
+            "the append-only file is off: a restart of this redis loses records; set `appendonly yes` (and `appendfsync everysec` or `always`)"
+        );
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_keep_the_contract_is_refused_with_what_to_set() {
+        assert!(version("7.0.15", "h:1").is_ok() && version("8.2.3", "h:1").is_ok());
+        assert_eq!(version("6.2.1", "h:1").unwrap_err(), ErrorKind::Unsupported);
+        assert!(
+            server(
+                "role:master\r\nmaxmemory:0\r\nmaxmemory_policy:allkeys-lru\r\n",
+                "h:1"
+            )
+            .is_ok()
+        );
+        assert!(server("maxmemory:100\r\nmaxmemory_policy:noeviction\r\n", "h:1").is_ok());
+        let error = server("maxmemory:100\r\nmaxmemory_policy:allkeys-lru\r\n", "h:1").unwrap_err();
+        assert!(error.message().contains("set `maxmemory-policy noeviction`"));
+        let error = server("role:slave\r\nmaster_host:p\r\nmaster_port:7\r\n", "h:1").unwrap_err();
+        assert!(error.message().contains("p:7"));
+    }
+}

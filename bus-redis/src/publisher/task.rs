@@ -1,0 +1,402 @@
+//! The task that owns the publishing connection: sends packs, reads answers, and after a lost connection finds out what
+//! is stored before it sends anything again.
+
+use super::{
+    Shared,
+    answer::{Answer, Reading},
+    lane::Form,
+};
+use crate::{
+    Context,
+    error::{broken, classify, silent},
+    scripts::Script,
+    wire::{Conn, Pipeline},
+};
+use bus_core::{Error, ErrorKind, Name, Result};
+use std::{
+    collections::VecDeque,
+    future::Future,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+use tokio::time::{sleep_until, timeout};
+
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+/// How long a pack waits that the server refused for now.
+const REFUSED: Duration = Duration::from_millis(50);
+/// How often overdue packs are looked for, while there are any packs.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// One publisher's task.
+pub(crate) struct Task {
+    pub(crate) context: Arc<Context>,
+    pub(crate) shared: Arc<Shared>,
+    /// The connection before this one, and the server's run it talked to.
+    previous: Option<(u64, Arc<str>)>,
+    /// Lanes whose answers are on their way, in order.
+    flights: VecDeque<(usize, Reading)>,
+    sent: Instant,
+    refused: Vec<(Instant, usize)>,
+}
+
+impl Task {
+    pub(crate) fn new(context: Arc<Context>, shared: Arc<Shared>) -> Self {
+        Self {
+            context,
+            shared,
+            previous: None,
+            flights: VecDeque::new(),
+            sent: Instant::now(),
+            refused: Vec::new(),
+        }
+    }
+
+    /// Runs until the publisher is closed and everything it took has an outcome.
+    pub(crate) async fn run(mut self, first: Conn) {
+        let mut next = Some(first);
+        let mut pause = Duration::ZERO;
+        loop {
+            let conn = match next.take() {
+                Some(conn) => Ok(conn),
+                None => self.reconnect().await,
+            };
+            let error = match conn {
+                Ok(mut conn) => match self.serve(&mut conn).await {
+                    Ok(()) => return,
+                    Err(error) => {
+                        // A connection that worked for a while does not count as one more failure.
+                        if self.flights.is_empty() {
+                            pause = Duration::ZERO;
+                        }
+                        self.previous = Some((conn.id(), conn.run_id().clone()));
+                        error
+                    }
+                },
+                Err(error) => error,
+            };
+            self.flights.clear();
+            self.refused.clear();
+            self.context.health.down(&error);
+            if !error.is_transient() {
+                self.fail_all(&error);
+            }
+            pause = (pause * 2).clamp(Duration::from_millis(20), LONGEST_PAUSE);
+            let slept = tokio::time::sleep(pause);
+            self.while_expiring(slept).await;
+            if self.is_done() {
+                return;
+            }
+        }
+    }
+
+    fn is_done(&self) -> bool {
+        let state = self.shared.state.lock();
+        state.closing && state.is_idle()
+    }
+
+    fn fail_all(&mut self, error: &Error) {
+        let mut state = self.shared.state.lock();
+        for lane in &mut state.lanes {
+            let unclear = lane.flying.is_some() && lane.refused.is_none();
+            lane.failed(error, unclear);
+        }
+    }
+
+    /// Runs `future`, and fails what is overdue meanwhile.
+    async fn while_expiring<T>(&self, future: impl Future<Output = T>) -> T {
+        let mut future = std::pin::pin!(future);
+        loop {
+            match timeout(LOOK, &mut future).await {
+                Ok(done) => return done,
+                Err(_) => self.expire(false),
+            };
+        }
+    }
+
+    /// Fails what is overdue; whether something that flies is.
+    fn expire(&self, connected: bool) -> bool {
+        let limit = self.context.config.publish_timeout;
+        let now = Instant::now();
+        let mut state = self.shared.state.lock();
+        let mut flying = false;
+        for number in 0..state.lanes.len() {
+            let lane = &mut state.lanes[number];
+            if lane.since().is_none_or(|since| now.duration_since(since) < limit) {
+                continue;
+            }
+            let unclear = lane.flying.is_some() && lane.refused.is_none();
+            if unclear && connected {
+                flying = true;
+                continue;
+            }
+            let error = lane
+                .refused
+                .take()
+                .map(|e| e.transient(false))
+                .unwrap_or_else(|| self.timed_out(&lane.topic));
+            lane.failed(&error, unclear);
+        }
+        flying
+    }
+
+    fn timed_out(&self, topic: &str) -> Error {
+        let config = &self.context.config;
+        let sentence = format!(
+            "publish to topic `{topic}` was not confirmed by redis at {} within {:?}; look at the server, or raise `publish.timeout`",
+            config.address(),
+            config.publish_timeout
+        );
+        Error::new(ErrorKind::Timeout, sentence)
+    }
+
+    async fn reconnect(&mut self) -> Result<Conn> {
+        let config = self.context.config.clone();
+        let context = self.context.clone();
+        let open = async {
+            let mut conn = Conn::open(&config, "publish").await?;
+            timeout(context.config.connect_timeout, conn.load_scripts())
+                .await
+                .unwrap_or_else(|_| Err(silent(conn.address())))?;
+            Ok::<_, Error>(conn)
+        };
+        let mut conn = self.while_expiring(open).await?;
+        self.recover(&mut conn).await?;
+        self.context.health.up();
+        Ok(conn)
+    }
+
+    /// Finds out what is stored of what was sent, and lets the rest fly again.
+    async fn recover(&mut self, conn: &mut Conn) -> Result<()> {
+        let (lanes, form) = {
+            let state = self.shared.state.lock();
+            let lanes: Vec<(usize, String)> = state
+                .lanes
+                .iter()
+                .enumerate()
+                .filter(|(_, lane)| lane.flying.is_some() || lane.unclear)
+                .map(|(number, lane)| (number, lane.marker.clone()))
+                .collect();
+            (lanes, state.form)
+        };
+        let mut pipeline = Pipeline::new();
+        let killed = match &self.previous {
+            // First, and before the markers are read: a request that is still on its way over the old connection must
+            // not be carried out any more. 0 or 1 killed, both say so.
+            Some((id, run_id)) if form == Form::Transaction && run_id == conn.run_id() => {
+                pipeline.add(&[b"CLIENT", b"KILL", b"ID", id.to_string().as_bytes()]);
+                1
+            }
+            _ => 0,
+        };
+        for (_, marker) in &lanes {
+            pipeline.add(&[b"GET", marker.as_bytes()]);
+        }
+        if pipeline.is_empty() {
+            return Ok(());
+        }
+        let call = timeout(self.context.config.connect_timeout, conn.call(&pipeline)).await;
+        let replies = call.unwrap_or_else(|_| Err(silent(conn.address())))?;
+        let replies: Vec<_> = replies
+            .into_iter()
+            .map(|r| conn.check(r))
+            .collect::<Result<_>>()?;
+        let mut state = self.shared.state.lock();
+        for ((number, _), reply) in lanes.iter().zip(&replies[killed..]) {
+            let marker = reply.int().unwrap_or(0) as u64;
+            let lane = &mut state.lanes[*number];
+            if marker < lane.low {
+                tracing::error!(
+                    topic = %lane.topic, partition = lane.partition, address = %conn.address(),
+                    "redis lost records that it had confirmed: its history went back"
+                );
+            }
+            lane.unclear = false;
+            lane.low = marker;
+            if lane.flying.as_ref().is_some_and(|pack| pack.sequence <= marker) {
+                lane.stored(&[]);
+            }
+            if lane.flying.is_none() {
+                lane.sequence = lane.sequence.max(marker);
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends and reads until the connection fails (`Err`), or the publisher is closed and idle.
+    async fn serve(&mut self, conn: &mut Conn) -> Result<()> {
+        self.resend(conn);
+        loop {
+            if self.launch(conn) {
+                return Ok(());
+            }
+            let busy = !self.flights.is_empty();
+            let shared = self.shared.clone();
+            let look = Instant::now() + if self.refused.is_empty() { LOOK } else { REFUSED };
+            tokio::select! {
+                biased;
+                result = conn.exchange() => {
+                    result?;
+                    self.read(conn).await?;
+                }
+                () = shared.wake.notified() => {}
+                () = sleep_until(look.into()), if busy || !self.refused.is_empty() => {
+                    if busy && self.sent.elapsed() > self.context.config.connect_timeout {
+                        return Err(silent(conn.address()));
+                    }
+                    if self.expire(true) {
+                        return Err(self.timed_out("?").transient(true));
+                    }
+                }
+            }
+        }
+    }
+
+    /// What flew when the last connection was lost flies again, under the same sequence.
+    fn resend(&mut self, conn: &mut Conn) {
+        let sha = conn.sha(Script::Produce).to_owned();
+        let mut state = self.shared.state.lock();
+        let form = state.form;
+        for (number, lane) in state.lanes.iter_mut().enumerate() {
+            if let Some(messages) = lane.flying.as_ref().map(|p| p.messages) {
+                lane.write(&sha, conn.out());
+                self.flights.push_back((number, Reading::new(form, messages)));
+            }
+        }
+        self.sent = Instant::now();
+    }
+
+    /// Puts what is ready onto the connection; whether there is nothing left to do, ever.
+    fn launch(&mut self, conn: &mut Conn) -> bool {
+        let now = Instant::now();
+        let mut state = self.shared.state.lock();
+        let mut again = Vec::new();
+        self.refused.retain(|(at, number)| {
+            let due = now.duration_since(*at) >= REFUSED;
+            if due {
+                again.push(*number);
+            }
+            !due
+        });
+        let form = state.form;
+        if self.flights.is_empty() {
+            self.sent = now;
+        }
+        let sha = conn.sha(Script::Produce).to_owned();
+        // What was refused keeps its place: nothing of its lane went past it.
+        for number in again {
+            let lane = &mut state.lanes[number];
+            if let Some(messages) = lane
+                .flying
+                .as_ref()
+                .filter(|_| lane.refused.is_some())
+                .map(|p| p.messages)
+            {
+                lane.write(&sha, conn.out());
+                self.flights.push_back((number, Reading::new(form, messages)));
+            }
+        }
+        while let Some(number) = state.next_ready() {
+            let lane = &mut state.lanes[number];
+            if let Some(messages) = lane.launch().map(|pack| pack.messages) {
+                lane.write(&sha, conn.out());
+                self.flights.push_back((number, Reading::new(form, messages)));
+            }
+        }
+        for name in std::mem::take(&mut state.unknown) {
+            tokio::spawn(look_up(self.context.clone(), self.shared.clone(), name));
+        }
+        state.closing && self.flights.is_empty() && state.is_idle()
+    }
+
+    async fn read(&mut self, conn: &mut Conn) -> Result<()> {
+        let mut flushed = false;
+        while let Some((number, reading)) = self.flights.front_mut() {
+            let (used, answer) = reading.step(conn.input()).map_err(|_| {
+                broken(
+                    conn.address(),
+                    "sent what is not RESP2",
+                    std::io::Error::other("malformed reply"),
+                )
+            })?;
+            conn.consume(used);
+            let Some(answer) = answer else { break };
+            let number = *number;
+            self.flights.pop_front();
+            self.sent = Instant::now();
+            flushed |= answer.error.as_deref().is_some_and(|e| e.starts_with("NOSCRIPT"));
+            self.landed(conn.address(), number, answer)?;
+        }
+        if flushed {
+            // What flies is refused for the same reason and sent again afterwards; a new connection sorts it out.
+            return Err(Error::unavailable(format!(
+                "scripts of redis at {} were flushed",
+                conn.address()
+            )));
+        }
+        Ok(())
+    }
+
+    fn landed(&mut self, address: &str, number: usize, answer: Answer) -> Result<()> {
+        let mut state = self.shared.state.lock();
+        let lane = &mut state.lanes[number];
+        let missing = answer.missing > 0 || answer.status.as_deref() == Some("MISSING");
+        let mut gone: Option<Name> = None;
+        if let Some(text) = &answer.error {
+            let error = classify(address, text).context(format!("topic `{}`", lane.topic));
+            if error.is_transient() {
+                // Refused as a whole, so that it may be sent again as it is.
+                tracing::debug!(%error, "publish is sent again");
+                lane.refused = Some(error);
+                self.refused.push((Instant::now(), number));
+                return Ok(());
+            }
+            lane.failed(&error, false);
+        } else if missing {
+            gone = Some(lane.topic.clone());
+            lane.failed(&Error::topic_missing(&lane.topic), false);
+        } else {
+            match (answer.status.as_deref(), answer.number) {
+                (Some("OK"), _) => lane.stored(&answer.positions),
+                (Some("DUP"), _) => lane.stored(&[]),
+                (Some("GAP"), marker) => {
+                    tracing::error!(
+                        topic = %lane.topic, partition = lane.partition, address,
+                        "redis lost records that it had confirmed: its history went back"
+                    );
+                    lane.low = marker.unwrap_or(0) as u64;
+                    lane.refused = Some(Error::unavailable("redis lost records that it had confirmed"));
+                    self.refused.push((Instant::now(), number));
+                    return Ok(());
+                }
+                _ => {
+                    return Err(Error::unavailable(format!(
+                        "redis at {address} gave an unknown answer to a publish"
+                    )));
+                }
+            }
+        }
+        if let Some(name) = gone {
+            self.context.topics.forget(&name);
+            state.forget(&name);
+        }
+        state.landed(number);
+        Ok(())
+    }
+}
+
+/// Asks for a topic until there is an answer or the time is up.
+async fn look_up(context: Arc<Context>, shared: Arc<Shared>, name: Name) {
+    let deadline = Instant::now() + context.config.publish_timeout;
+    let mut pause = Duration::from_millis(20);
+    let result = loop {
+        match context.topics.look_up(&name).await {
+            Err(error) if error.is_transient() && Instant::now() + pause < deadline => {
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(LONGEST_PAUSE);
+            }
+            result => break result,
+        }
+    };
+    shared.state.lock().resolved(&context.config, &name, result);
+    shared.wake.notify_one();
+}

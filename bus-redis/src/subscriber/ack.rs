@@ -1,0 +1,347 @@
+//! Settling: one script call per `Done`, all of them pipelined on a connection of their own.
+
+use super::{
+    fenced, keeper, shown,
+    state::{Notice, Shared},
+};
+use crate::{
+    Context, entry,
+    facts::Facts,
+    id,
+    scripts::Script,
+    wire::{Link, Pipeline, Value, encode},
+};
+use async_trait::async_trait;
+use bus_core::{Ack, Done, Error, ErrorKind, Event, Message, Name, Result, Shard};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+
+/// The settling half of a subscription.
+#[derive(Debug)]
+pub(crate) struct RedisAck {
+    context: Arc<Context>,
+    shared: Arc<Shared>,
+    link: Link,
+    /// `None`: everyone.
+    member: Option<String>,
+    group: Name,
+    topics: Vec<Name>,
+}
+
+/// A `Done` as a call, and what it changes when it has been made.
+struct Call {
+    index: usize,
+    sequence: u64,
+    words: usize,
+    bytes: Vec<u8>,
+    run_id: Arc<str>,
+}
+
+impl RedisAck {
+    pub(crate) fn new(
+        context: Arc<Context>,
+        shared: Arc<Shared>,
+        member: Option<String>,
+        group: Name,
+        topics: Vec<Name>,
+    ) -> Self {
+        let link = context.link("ack");
+        Self {
+            context,
+            shared,
+            link,
+            member,
+            group,
+            topics,
+        }
+    }
+
+    /// The stream and the fields of each output. Keys decide as for a publisher; without one the partition's number
+    /// is kept, so that what is derived from a partition stays together.
+    async fn outputs(
+        &self,
+        shard: Shard,
+        outputs: &[(Name, Message)],
+    ) -> Result<Vec<(String, usize, Vec<u8>)>> {
+        let mut all = Vec::with_capacity(outputs.len());
+        for (topic, message) in outputs {
+            let info = self.context.topics.get(topic).await?;
+            let limit = self.context.config.message_max;
+            if message.size() > limit {
+                return Err(Error::too_large(topic, message.size(), limit));
+            }
+            let partition = match (message.partition, &message.key) {
+                (Some(partition), _) if partition < info.partitions => partition,
+                (Some(partition), _) => {
+                    let sentence = format!(
+                        "topic `{topic}` has {} partitions, there is no partition {partition}",
+                        info.partitions
+                    );
+                    return Err(Error::invalid(sentence));
+                }
+                (None, Some(key)) => self.context.config.partitioner.partition(key, info.partitions),
+                (None, None) => shard.partition % info.partitions,
+            };
+            let mut fields = Vec::new();
+            entry::encode(message, &mut fields);
+            all.push((info.stream(partition), entry::words(message), fields));
+        }
+        Ok(all)
+    }
+
+    /// The call for one `Done`; `None` where the server has it already.
+    async fn prepare(&self, index: usize, done: &Done, member: &str) -> Result<Option<Call>> {
+        if done.notes.len() > crate::NOTES_MAX {
+            let sentence = format!(
+                "notes of {} bytes are over the limit of {} bytes",
+                done.notes.len(),
+                crate::NOTES_MAX
+            );
+            return Err(Error::invalid(sentence));
+        }
+        let outputs = self.outputs(done.shard, &done.outputs).await?;
+        let mut state = self.shared.lock();
+        let held = state
+            .get(done.shard)
+            .ok_or_else(|| fenced(&self.topics, done.shard))?;
+        if let Some((next, notes)) = &held.stored {
+            if done.next < *next {
+                return Err(back(&self.topics, done, shown(*next)));
+            }
+            // What belongs to records that are settled for the first time comes with a position or notes that changed.
+            if done.next == *next && done.notes == *notes {
+                return Ok(None);
+            }
+        }
+        let last = id::before(done.next);
+        let read = held.ordinals.before(done.next).map_or(-1, |n| n as i64);
+        let (epoch, sequence) = (done.shard.epoch.to_string(), held.sequence + 1);
+        let mut streams: Vec<&str> = Vec::new();
+        for (stream, ..) in &outputs {
+            if !streams.contains(&&**stream) {
+                streams.push(stream);
+            }
+        }
+        let mut bytes = Vec::with_capacity(
+            256 + done.notes.len() + outputs.iter().map(|(_, _, f)| f.len() + 64).sum::<usize>(),
+        );
+        encode::number(&mut bytes, 2 + streams.len() as i64);
+        for key in [&*held.lease, &*held.stream]
+            .into_iter()
+            .chain(streams.iter().copied())
+        {
+            encode::bulk(&mut bytes, key.as_bytes());
+        }
+        for word in [&*self.group, member, &epoch, &sequence.to_string(), &last] {
+            encode::bulk(&mut bytes, word.as_bytes());
+        }
+        encode::number(&mut bytes, read);
+        encode::bulk(&mut bytes, &done.notes);
+        let mut words = 10 + streams.len();
+        for (stream, count, fields) in &outputs {
+            let key = streams.iter().position(|s| s == stream).unwrap_or(0);
+            encode::number(&mut bytes, key as i64 + 1);
+            encode::number(&mut bytes, *count as i64);
+            bytes.extend_from_slice(fields);
+            words += 2 + count;
+        }
+        Ok(Some(Call {
+            index,
+            sequence,
+            words,
+            bytes,
+            run_id: held.run_id.clone(),
+        }))
+    }
+
+    /// What the server said to one call. `None`: nothing that counts, it is made again.
+    fn settle(&self, done: &Done, sequence: u64, reply: &Value) -> Option<Result<()>> {
+        let shard = done.shard;
+        match (reply, reply.at(0).text()) {
+            (_, Some("OK" | "DUP")) => {
+                let mut state = self.shared.lock();
+                if let Some(held) = state.get(shard) {
+                    held.sequence = sequence;
+                    held.stored = Some((done.next, done.notes.clone()));
+                    held.saw(Facts::read(reply, 1));
+                    drop(state);
+                }
+                Some(Ok(()))
+            }
+            (_, Some("FENCED")) => {
+                self.shared.lose(shard);
+                Some(Err(fenced(&self.topics, shard)))
+            }
+            (_, Some("GONE")) => {
+                self.shared.lose(shard);
+                Some(Err(Error::topic_missing(&self.topics[shard.topic as usize])))
+            }
+            (_, Some("BACK")) => Some(Err(back(
+                &self.topics,
+                done,
+                reply.at(1).text().unwrap_or_default().into(),
+            ))),
+            (_, Some("MISSING")) => Some(Err(self.missing(done, reply))),
+            (Value::Error(text), _) => {
+                let error = crate::error::classify(&self.context.config.address(), text);
+                (!error.is_transient()).then_some(Err(error))
+            }
+            _ => Some(Err(crate::error::unexpected(
+                &self.context.config.address(),
+                "a commit",
+            ))),
+        }
+    }
+
+    fn missing(&self, done: &Done, reply: &Value) -> Error {
+        let mut error = None;
+        for (topic, _) in &done.outputs {
+            self.context.topics.forget(topic);
+            error.get_or_insert_with(|| Error::topic_missing(topic));
+        }
+        match reply.at(2).text() {
+            Some("none") | None => error.unwrap_or_else(|| Error::topic_missing("?")),
+            Some(kind) => Error::new(
+                ErrorKind::Conflict,
+                format!("an output's stream holds a {kind}; rename that key or the topic"),
+            ),
+        }
+    }
+
+    /// Gives shards up whose commit has no clear end.
+    fn give_up(&self, shard: Shard) -> Error {
+        self.shared.lose(shard);
+        let topic = &self.topics[shard.topic as usize];
+        let sentence = format!(
+            "commit of partition {} of topic `{topic}` could not be confirmed by redis at {} in {:?}; the partition was given up",
+            shard.partition,
+            self.context.config.address(),
+            self.context.config.publish_timeout
+        );
+        Error::new(ErrorKind::Fenced, sentence)
+    }
+
+    /// Makes the calls, the same ones again after every unclear end.
+    async fn make(&self, done: &[Done], mut calls: Vec<Call>, results: &mut [Option<Result<()>>]) {
+        let deadline = Instant::now() + self.context.config.publish_timeout;
+        let mut pause = Duration::from_millis(10);
+        while !calls.is_empty() {
+            let mut pipeline = Pipeline::new();
+            for call in &calls {
+                pipeline.encoded_script(Script::Commit, call.words, call.bytes.clone());
+            }
+            match self.link.call(&pipeline).await {
+                Ok(answers) => {
+                    let mut left = Vec::new();
+                    for (call, reply) in calls.into_iter().zip(answers.values) {
+                        let done = &done[call.index];
+                        let result = match answers.run_id == call.run_id {
+                            true => self.settle(done, call.sequence, &reply),
+                            // Another run, maybe another history: what was delivered may not be what is there.
+                            false => {
+                                self.shared.lose(done.shard);
+                                Some(Err(fenced(&self.topics, done.shard)))
+                            }
+                        };
+                        match result {
+                            Some(result) => results[call.index] = Some(result),
+                            None => left.push(call),
+                        }
+                    }
+                    calls = left;
+                }
+                Err(error) if error.is_transient() => {
+                    tracing::debug!(group = %self.group, %error, "commit is sent again");
+                }
+                Err(error) => {
+                    for call in calls {
+                        results[call.index] = Some(Err(error.duplicate()));
+                    }
+                    return;
+                }
+            }
+            if calls.is_empty() {
+                return;
+            }
+            // Who lost the shard meanwhile need not wait for an answer about it.
+            calls.retain(|call| {
+                let shard = done[call.index].shard;
+                let ours = self.shared.lock().get(shard).is_some();
+                if !ours || Instant::now() >= deadline {
+                    results[call.index] = Some(Err(if ours {
+                        self.give_up(shard)
+                    } else {
+                        fenced(&self.topics, shard)
+                    }));
+                    return false;
+                }
+                true
+            });
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+}
+
+#[async_trait]
+impl Ack for RedisAck {
+    async fn commit(&self, done: Vec<Done>) -> Vec<Result<()>> {
+        let Some(member) = &self.member else {
+            return done.iter().map(|_| Ok(())).collect();
+        };
+        let mut results: Vec<Option<Result<()>>> = Vec::with_capacity(done.len());
+        let mut calls = Vec::with_capacity(done.len());
+        for (index, done) in done.iter().enumerate() {
+            results.push(match self.prepare(index, done, member).await {
+                Ok(Some(call)) => {
+                    calls.push(call);
+                    None
+                }
+                Ok(None) => Some(Ok(())),
+                Err(error) => Some(Err(error)),
+            });
+        }
+        self.make(&done, calls, &mut results).await;
+        self.shared.wake.notify_one();
+        let unanswered = || Err(Error::closed("subscription"));
+        results
+            .into_iter()
+            .map(|result| result.unwrap_or_else(unanswered))
+            .collect()
+    }
+
+    async fn release(&self, shard: Shard) -> Result<()> {
+        let Some(member) = &self.member else {
+            self.shared.lose(shard);
+            return Ok(());
+        };
+        let Some(lease) = self.shared.lock().get(shard).map(|held| held.lease.clone()) else {
+            return Ok(());
+        };
+        keeper::release(&self.link, &lease, member, shard).await?;
+        let mut state = self.shared.lock();
+        state
+            .released
+            .insert((shard.topic, shard.partition), Instant::now());
+        if state.get(shard).is_some() {
+            state.held.remove(&(shard.topic, shard.partition));
+            state.notices.push_back(Notice::Event(Event::Lost(shard)));
+        }
+        drop(state);
+        self.shared.wake.notify_one();
+        Ok(())
+    }
+}
+
+fn back(topics: &[Name], done: &Done, stored: String) -> Error {
+    let topic = topics.get(done.shard.topic as usize).map_or("?", |t| t);
+    Error::invalid(format!(
+        "position of partition {} of topic `{topic}` would go back from {stored} to {}",
+        done.shard.partition,
+        shown(done.next)
+    ))
+}

@@ -1,0 +1,492 @@
+//! The task that keeps leases: shows this member alive, renews what it owns, takes what is free or expired, gives away
+//! what is over its quota, and watches that topics stay what they are.
+
+use super::{
+    ordinals::Ordinals,
+    state::{Held, Notice, Open, Shared},
+    watch::{Sighting, Watched, quota},
+};
+use crate::{
+    Context,
+    facts::Facts,
+    id, keys,
+    scripts::Script,
+    wire::{Link, Pipeline, Value},
+};
+use bus_core::{Event, Name, Result, Shard};
+use bytes::Bytes;
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+/// How often a member looks around: a new member gets its share, and a freed partition its next owner, within two of
+/// these. Polling needs no right, no connection and no key of its own, and costs a few commands a second.
+const TICK: Duration = Duration::from_millis(500);
+/// Others go first for so long at partitions that we gave back.
+const COURTESY: Duration = Duration::from_secs(1);
+/// The longest pause between attempts to reach the server.
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+
+/// One member's keeper.
+#[derive(Debug)]
+pub(crate) struct Keeper {
+    pub(crate) context: Arc<Context>,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) link: Link,
+    pub(crate) group: Name,
+    pub(crate) member: String,
+    pub(crate) topics: Vec<Watched>,
+    pub(crate) run_id: Option<Arc<str>>,
+}
+
+/// What a command of a round asked.
+enum Ask {
+    Members(usize),
+    Descriptor(usize),
+    Renew(Shard),
+    Lease(usize, u32),
+}
+
+impl Keeper {
+    /// Runs until the subscription closes.
+    pub(crate) async fn run(mut self) {
+        let mut pause = Duration::ZERO;
+        loop {
+            match self.round().await {
+                Ok(again) => pause = if again { Duration::ZERO } else { self.tick() },
+                Err(error) => {
+                    tracing::debug!(group = %self.group, %error, "lease round failed");
+                    pause = (pause * 2).clamp(Duration::from_millis(50), LONGEST_PAUSE);
+                }
+            }
+            if self.shared.lock().closing {
+                return self.leave().await;
+            }
+            tokio::select! {
+                () = tokio::time::sleep(pause) => {}
+                () = self.shared.kick.notified() => {}
+            }
+            if self.shared.lock().closing {
+                return self.leave().await;
+            }
+        }
+    }
+
+    /// A look costs a command a partition, so that a thousand partitions are looked at less often.
+    fn tick(&self) -> Duration {
+        let partitions: u32 = self.topics.iter().map(|t| t.info.partitions).sum();
+        let third = self.context.config.ttl / 3;
+        TICK.max(Duration::from_millis(u64::from(partitions))).min(third)
+    }
+
+    /// One look around; whether to look again at once.
+    async fn round(&mut self) -> Result<bool> {
+        let sent = Instant::now();
+        let (asks, pipeline) = self.ask(sent).await;
+        let limit = self
+            .context
+            .config
+            .connect_timeout
+            .min(self.context.config.ttl / 2);
+        let answers = self.link.call_within(&pipeline, limit).await?;
+        if self.run_id.as_ref().is_some_and(|known| *known != answers.run_id) {
+            // Its history may have gone back: nothing of before holds, not even our own leases.
+            tracing::warn!(group = %self.group, address = %self.context.config.address(), "the server was restarted or replaced, partitions are acquired anew");
+            self.run_id = Some(answers.run_id);
+            self.lose_all();
+            return Ok(true);
+        }
+        self.run_id = Some(answers.run_id);
+        let mut live = vec![Vec::new(); self.topics.len()];
+        for (ask, reply) in asks.iter().zip(answers.values) {
+            let reply = self.link.check(reply)?;
+            match *ask {
+                Ask::Members(topic) => live[topic] = members(&reply),
+                Ask::Descriptor(topic) => self.descriptor(topic, &reply).await?,
+                Ask::Renew(shard) => self.renewed(shard, sent, &reply),
+                Ask::Lease(topic, partition) => self.topics[topic].sight(partition, &reply, sent),
+            }
+        }
+        for (topic, live) in live.iter().enumerate() {
+            if !self.topics[topic].lost {
+                self.share(topic, live).await?;
+            }
+        }
+        self.overdue().await?;
+        self.trim().await
+    }
+
+    async fn ask(&mut self, now: Instant) -> (Vec<Ask>, Pipeline) {
+        let (mut asks, mut pipeline) = (Vec::new(), Pipeline::new());
+        let host = self.link.local().await;
+        let ttl = self.context.config.ttl;
+        let millis = ttl.as_millis().to_string();
+        for (index, topic) in self.topics.iter().enumerate().filter(|(_, t)| !t.lost) {
+            let table = keys::members(&self.group, &topic.info.name);
+            let words = [self.member.as_bytes(), millis.as_bytes(), host.as_bytes()];
+            pipeline.script(Script::Member, &[table.as_bytes()], &words);
+            asks.push(Ask::Members(index));
+            let descriptor = keys::descriptor(&topic.info.name);
+            pipeline.add(&[b"HMGET", descriptor.as_bytes(), b"id", b"partitions"]);
+            asks.push(Ask::Descriptor(index));
+            let mut state = self.shared.lock();
+            for partition in 0..topic.info.partitions {
+                match state.held.get_mut(&(topic.index, partition)) {
+                    Some(held) if now.duration_since(held.renewed) < ttl / 3 && !held.suspended => {}
+                    Some(held) => {
+                        let epoch = held.shard.epoch.to_string();
+                        let words = [self.group.as_bytes(), self.member.as_bytes(), epoch.as_bytes()];
+                        pipeline.script(
+                            Script::Renew,
+                            &[held.lease.as_bytes(), held.stream.as_bytes()],
+                            &words,
+                        );
+                        asks.push(Ask::Renew(held.shard));
+                    }
+                    None => {
+                        let lease = topic.leases[partition as usize].as_bytes();
+                        pipeline.add(&[b"HMGET", lease, b"owner", b"epoch", b"beat", b"ttl"]);
+                        asks.push(Ask::Lease(index, partition));
+                    }
+                }
+            }
+        }
+        if pipeline.is_empty() {
+            // Even with nothing left to keep, the connection's loss is to be seen.
+            pipeline.add(&[b"PING"]);
+        }
+        (asks, pipeline)
+    }
+
+    fn renewed(&mut self, shard: Shard, sent: Instant, reply: &Value) {
+        match reply.at(0).text() {
+            Some("OK") => {
+                let mut state = self.shared.lock();
+                let Some(held) = state.get(shard) else { return };
+                held.renewed = sent;
+                held.saw(Facts::read(reply, 1));
+                if std::mem::take(&mut held.suspended) {
+                    state.notices.push_back(Notice::Event(Event::Resumed(shard)));
+                }
+                drop(state);
+                self.shared.wake.notify_one();
+            }
+            Some("GONE") => self.topic_lost(shard.topic as usize),
+            _ => self.shared.lose(shard),
+        }
+    }
+
+    async fn descriptor(&mut self, topic: usize, reply: &Value) -> Result<()> {
+        let (id, partitions) = (reply.at(0).text(), reply.at(1).int());
+        let watched = &mut self.topics[topic];
+        match id {
+            None if watched.info.id.is_empty() => {}
+            Some(id) if id == watched.info.id || watched.info.id.is_empty() => {
+                let known = watched.info.partitions;
+                let partitions = partitions.and_then(|p| u32::try_from(p).ok()).unwrap_or(known);
+                if partitions > known || watched.info.id.is_empty() {
+                    let info = self.context.topics.look_up(&watched.info.name).await?;
+                    watched.update(info, &self.group);
+                    if partitions > known {
+                        let topic = watched.info.name.clone();
+                        self.shared.tell(Event::PartitionsChanged { topic, partitions });
+                    }
+                }
+            }
+            _ => self.topic_lost(topic),
+        }
+        Ok(())
+    }
+
+    fn topic_lost(&mut self, topic: usize) {
+        let watched = &mut self.topics[topic];
+        if std::mem::replace(&mut watched.lost, true) {
+            return;
+        }
+        self.context.topics.forget(&watched.info.name);
+        let mut state = self.shared.lock();
+        let shards: Vec<Shard> = state
+            .held
+            .values()
+            .map(|h| h.shard)
+            .filter(|s| s.topic == watched.index)
+            .collect();
+        for shard in shards {
+            state.lose(shard);
+        }
+        state
+            .notices
+            .push_back(Notice::Event(Event::TopicLost(watched.info.name.clone())));
+        drop(state);
+        self.shared.wake.notify_one();
+    }
+
+    fn lose_all(&mut self) {
+        let mut state = self.shared.lock();
+        let shards: Vec<Shard> = state.held.values().map(|h| h.shard).collect();
+        for shard in shards {
+            state.lose(shard);
+        }
+        drop(state);
+        self.shared.wake.notify_one();
+        for topic in &mut self.topics {
+            topic.forget_sightings();
+        }
+    }
+
+    /// Takes or gives partitions of a topic until the quota is met.
+    async fn share(&mut self, topic: usize, live: &[String]) -> Result<()> {
+        let watched = &self.topics[topic];
+        let quota = quota(&self.member, live, &watched.info.name, watched.info.partitions);
+        let now = Instant::now();
+        let mut free = Vec::new();
+        {
+            let mut state = self.shared.lock();
+            if state.closing {
+                return Ok(());
+            }
+            state.released.retain(|_, at| now.duration_since(*at) < COURTESY);
+            let mine = state
+                .held
+                .values()
+                .filter(|h| h.shard.topic == watched.index && h.losing.is_none())
+                .count();
+            for partition in (0..watched.info.partitions).filter(|_| mine < quota) {
+                let key = (watched.index, partition);
+                if !state.held.contains_key(&key)
+                    && !state.released.contains_key(&key)
+                    && watched.takeable(partition, now)
+                {
+                    free.push(partition);
+                }
+            }
+            free.truncate(quota.saturating_sub(mine));
+            let grace = self.context.config.grace;
+            let leaving = state
+                .held
+                .values_mut()
+                .rev()
+                .filter(|h| h.shard.topic == watched.index && h.losing.is_none());
+            let mut events = Vec::new();
+            for held in leaving.take(mine.saturating_sub(quota)) {
+                held.losing = Some(now + grace);
+                events.push(Notice::Event(Event::Losing {
+                    shard: held.shard,
+                    grace,
+                }));
+            }
+            if !events.is_empty() {
+                state.notices.extend(events);
+                self.shared.wake.notify_one();
+            }
+        }
+        if !free.is_empty() {
+            self.acquire(topic, &free).await?;
+        }
+        Ok(())
+    }
+
+    async fn acquire(&mut self, topic: usize, partitions: &[u32]) -> Result<()> {
+        let watched = &self.topics[topic];
+        let ttl = self.context.config.ttl.as_millis().to_string();
+        let mut pipeline = Pipeline::new();
+        for partition in partitions {
+            let index = *partition as usize;
+            let [owner, epoch, beat] = watched.sightings[index].as_ref().map_or([""; 3], Sighting::words);
+            let keys = [
+                watched.leases[index].as_bytes(),
+                watched.streams[index].as_bytes(),
+            ];
+            let group = self.group.as_bytes();
+            let words = [
+                group,
+                self.member.as_bytes(),
+                ttl.as_bytes(),
+                owner.as_bytes(),
+                epoch.as_bytes(),
+                beat.as_bytes(),
+            ];
+            pipeline.script(Script::Acquire, &keys, &words);
+        }
+        let sent = Instant::now();
+        let answers = self.link.call(&pipeline).await?;
+        for (partition, reply) in partitions.iter().zip(answers.values) {
+            let reply = self.link.check(reply)?;
+            self.topics[topic].sightings[*partition as usize] = None;
+            match reply.at(0).text() {
+                Some("OK") => self.acquired(topic, *partition, sent, &answers.run_id, &reply),
+                Some("GONE") => self.topic_lost(topic),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn acquired(&self, topic: usize, partition: u32, sent: Instant, run_id: &Arc<str>, reply: &Value) {
+        let watched = &self.topics[topic];
+        let epoch = reply.at(1).text().and_then(|e| e.parse().ok()).unwrap_or(0);
+        let shard = Shard {
+            topic: watched.index,
+            partition,
+            epoch,
+        };
+        let gained = Gained::read(reply);
+        let (stream, lease) = (
+            &watched.streams[partition as usize],
+            &watched.leases[partition as usize],
+        );
+        gained.tell(
+            &self.shared,
+            shard,
+            &watched.info.name,
+            stream,
+            lease,
+            run_id,
+            sent,
+            !watched.info.compact,
+        );
+    }
+
+    /// Gives back what should have been released by now.
+    async fn overdue(&mut self) -> Result<()> {
+        let now = Instant::now();
+        let late = |held: &&Held| held.losing.is_some_and(|until| now >= until);
+        let late: Vec<_> = self
+            .shared
+            .lock()
+            .held
+            .values()
+            .filter(late)
+            .map(|h| (h.shard, h.lease.clone()))
+            .collect();
+        for (shard, lease) in late {
+            self.shared.lose(shard);
+            release(&self.link, &lease, &self.member, shard).await?;
+        }
+        Ok(())
+    }
+
+    async fn trim(&mut self) -> Result<bool> {
+        let now = Instant::now();
+        for topic in self.topics.iter_mut().filter(|t| !t.lost && !t.info.compact) {
+            let retention = topic.info.retention.unwrap_or(self.context.config.retention);
+            for partition in 0..topic.info.partitions {
+                let held = self.shared.lock().held.contains_key(&(topic.index, partition));
+                if held && topic.trim_is_due(partition, now, retention) {
+                    let stream = &topic.streams[partition as usize];
+                    crate::retention::trim(&self.link, &topic.info.name, stream, retention).await?;
+                }
+            }
+        }
+        Ok(false)
+    }
+
+    /// Leaves the group: everything still owned is given back at once, in one round.
+    async fn leave(self) {
+        let mut pipeline = Pipeline::new();
+        for held in std::mem::take(&mut self.shared.lock().held).into_values() {
+            let epoch = held.shard.epoch.to_string();
+            pipeline.script(
+                Script::Release,
+                &[held.lease.as_bytes()],
+                &[self.member.as_bytes(), epoch.as_bytes()],
+            );
+        }
+        for topic in &self.topics {
+            let table = keys::members(&self.group, &topic.info.name);
+            pipeline.add(&[b"HDEL", table.as_bytes(), self.member.as_bytes()]);
+        }
+        if let Err(error) = self.link.call(&pipeline).await {
+            tracing::warn!(group = %self.group, %error, "left the group without saying so, its partitions are free after the ttl");
+        }
+    }
+}
+
+/// What `acquire` and `seek` answer.
+pub(crate) struct Gained {
+    next: u128,
+    read: Option<u64>,
+    notes: Bytes,
+    facts: Option<Facts>,
+}
+
+impl Gained {
+    pub(crate) fn read(reply: &Value) -> Self {
+        let last = reply.at(2).bytes().and_then(id::position).unwrap_or(0);
+        Self {
+            next: last.saturating_add(1),
+            read: reply.at(3).int().and_then(|read| u64::try_from(read).ok()),
+            notes: reply
+                .at(4)
+                .bytes()
+                .map(Bytes::copy_from_slice)
+                .unwrap_or_default(),
+            facts: Facts::read(reply, 5),
+        }
+    }
+
+    #[allow(clippy::too_many_arguments)]
+    pub(crate) fn tell(
+        self,
+        shared: &Shared,
+        shard: Shard,
+        topic: &Name,
+        stream: &Arc<str>,
+        lease: &Arc<str>,
+        run_id: &Arc<str>,
+        sent: Instant,
+        counting: bool,
+    ) {
+        let mut held = Held {
+            shard,
+            stream: stream.clone(),
+            lease: lease.clone(),
+            run_id: run_id.clone(),
+            renewed: sent,
+            suspended: false,
+            losing: None,
+            sequence: 0,
+            stored: None,
+            ordinals: Ordinals::new(self.read),
+            facts: None,
+            counting,
+        };
+        // What was removed while nobody owned the partition is known before the first record is read.
+        held.saw(self.facts);
+        let missing = held.compare(self.next);
+        let open = Open {
+            shard,
+            topic: topic.clone(),
+            next: self.next,
+            notes: self.notes,
+            stream: stream.clone(),
+            run_id: run_id.clone(),
+            end: self.facts.and_then(|f| f.newest),
+        };
+        shared.open(held, open);
+        if let Some((from, to)) = missing {
+            shared.tell(Event::DataLoss { shard, from, to });
+        }
+    }
+}
+
+/// Gives a lease back; one that is not ours any more is no error.
+pub(crate) async fn release(link: &Link, lease: &str, member: &str, shard: Shard) -> Result<()> {
+    let epoch = shard.epoch.to_string();
+    link.run(
+        Script::Release,
+        &[lease.as_bytes()],
+        &[member.as_bytes(), epoch.as_bytes()],
+    )
+    .await?;
+    Ok(())
+}
+
+fn members(reply: &Value) -> Vec<String> {
+    reply
+        .list()
+        .chunks_exact(2)
+        .filter_map(|row| row[0].text().map(str::to_owned))
+        .collect()
+}

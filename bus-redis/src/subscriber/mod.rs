@@ -1,0 +1,267 @@
+//! A subscription: the subscriber that reads, the task that keeps leases, the acks.
+
+mod ack;
+mod decode;
+mod join;
+mod keeper;
+mod observer;
+mod ordinals;
+mod reader;
+mod state;
+mod watch;
+
+pub(crate) use join::join;
+
+use crate::{Context, facts::Facts, id, scripts::Script, start, wire::Pipeline};
+use async_trait::async_trait;
+use bus_core::{Error, Event, Name, Result, Room, Shard, Start, Subscriber};
+use keeper::Gained;
+use reader::Reader;
+use state::{Notice, Open, Shared};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+use tokio::{task::JoinHandle, time::timeout};
+
+/// What `close` waits for at most: two rounds on a server that answers, a shrug on one that is down.
+const CLOSE: Duration = Duration::from_secs(2);
+
+/// Reads what is assigned to one member, or everything.
+#[derive(Debug)]
+struct RedisSubscriber {
+    context: Arc<Context>,
+    shared: Arc<Shared>,
+    reader: Reader,
+    task: Option<JoinHandle<()>>,
+    /// `None`: everyone.
+    group: Option<(Name, String)>,
+    topics: Vec<Name>,
+}
+
+impl RedisSubscriber {
+    /// What the other halves have to tell. It overtakes records.
+    fn notices(&mut self, events: &mut Vec<Event>) {
+        let notices = std::mem::take(&mut self.shared.lock().notices);
+        for notice in notices {
+            match notice {
+                Notice::Open(open) => {
+                    let caught_up = self.reader.open(&open, self.group.is_none());
+                    let Open {
+                        shard,
+                        topic,
+                        next,
+                        notes,
+                        ..
+                    } = open;
+                    events.push(Event::Gained {
+                        shard,
+                        topic,
+                        next,
+                        notes,
+                    });
+                    if caught_up {
+                        events.push(Event::CaughtUp(shard));
+                    }
+                }
+                Notice::Event(event) => {
+                    match event {
+                        Event::Losing { shard, .. } | Event::Lost(shard) => self.reader.shut(shard),
+                        Event::Resumed(shard) => self.reader.suspend(shard, false),
+                        _ => {}
+                    }
+                    events.push(event);
+                }
+            }
+        }
+    }
+
+    /// Stops what was not renewed in time, by our own clock, and says when to look again. This is done here and not by
+    /// the task, because a process that was frozen wakes up here first.
+    fn suspend(&mut self, events: &mut Vec<Event>) -> Option<Instant> {
+        self.group.as_ref()?;
+        let (now, limit) = (Instant::now(), self.context.config.ttl * 4 / 5);
+        let mut state = self.shared.lock();
+        let mut earliest = None::<Instant>;
+        for held in state.held.values_mut().filter(|h| !h.suspended) {
+            let until = held.renewed + limit;
+            if now < until {
+                earliest = Some(earliest.map_or(until, |e| e.min(until)));
+                continue;
+            }
+            held.suspended = true;
+            self.reader.suspend(held.shard, true);
+            events.push(Event::Suspended(held.shard));
+            self.shared.kick.notify_one();
+        }
+        earliest
+    }
+
+    /// Compares what was read with what was removed, while no reply is on its way.
+    fn compare(&mut self, events: &mut Vec<Event>) {
+        if self.reader.is_reading() {
+            return;
+        }
+        let mut state = self.shared.lock();
+        for held in state.held.values_mut() {
+            let Some(next) = self.reader.next(held.shard) else {
+                continue;
+            };
+            if let Some((from, to)) = held.compare(next) {
+                events.push(Event::DataLoss {
+                    shard: held.shard,
+                    from,
+                    to,
+                });
+            }
+            if self.group.is_none() {
+                held.ordinals.settle(next);
+            }
+        }
+    }
+
+    async fn seek_group(&mut self, group: &str, member: &str, shard: Shard, to: &Start) -> Result<()> {
+        let (stream, lease) = match self.shared.lock().get(shard) {
+            Some(held) => (held.stream.clone(), held.lease.clone()),
+            None => return Err(fenced(&self.topics, shard)),
+        };
+        let (epoch, last) = (shard.epoch.to_string(), start::last_settled(to, shard.partition));
+        let mut pipeline = Pipeline::new();
+        let keys = [lease.as_bytes(), stream.as_bytes()];
+        let words = [
+            group.as_bytes(),
+            member.as_bytes(),
+            epoch.as_bytes(),
+            last.as_bytes(),
+        ];
+        pipeline.script(Script::Seek, &keys, &words);
+        let sent = Instant::now();
+        let answers = self.context.link.call(&pipeline).await?;
+        let reply = self.context.link.check(
+            answers
+                .values
+                .into_iter()
+                .next()
+                .unwrap_or(crate::wire::Value::Nil),
+        )?;
+        self.shared.lose(shard);
+        match reply.at(0).text() {
+            Some("OK") => {
+                let epoch = reply.at(1).text().and_then(|e| e.parse().ok()).unwrap_or(0);
+                let topic = &self.topics[shard.topic as usize];
+                let shard = Shard { epoch, ..shard };
+                Gained::read(&reply).tell(
+                    &self.shared,
+                    shard,
+                    topic,
+                    &stream,
+                    &lease,
+                    &answers.run_id,
+                    sent,
+                    true,
+                );
+                Ok(())
+            }
+            Some("GONE") => Err(Error::topic_missing(&self.topics[shard.topic as usize])),
+            _ => Err(fenced(&self.topics, shard)),
+        }
+    }
+
+    async fn seek_everyone(&mut self, shard: Shard, to: &Start) -> Result<()> {
+        let Some(stream) = self.shared.lock().get(shard).map(|held| held.stream.clone()) else {
+            return Err(fenced(&self.topics, shard));
+        };
+        let topic = &self.topics[shard.topic as usize];
+        let reply = self
+            .context
+            .link
+            .run(Script::Facts, &[stream.as_bytes()], &[])
+            .await?;
+        let facts = Facts::read(&reply, 1).ok_or_else(|| Error::topic_missing(topic))?;
+        self.shared.lose(shard);
+        let shard = Shard {
+            epoch: shard.epoch + 1,
+            ..shard
+        };
+        observer::open(&self.shared, shard, topic, &stream, to, facts);
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Subscriber for RedisSubscriber {
+    async fn receive(&mut self, room: Room, events: &mut Vec<Event>) -> Result<()> {
+        let before = events.len();
+        loop {
+            if self.task.is_none() {
+                return Err(Error::closed("subscription"));
+            }
+            self.notices(events);
+            let suspend_at = self.suspend(events);
+            self.compare(events);
+            self.reader.hand_out(room, events);
+            if room.messages > 0 {
+                self.reader.ask();
+            }
+            if events.len() > before {
+                return Ok(());
+            }
+            let mut clock = std::pin::pin!(async {
+                match suspend_at {
+                    Some(at) => tokio::time::sleep_until(at.into()).await,
+                    None => std::future::pending().await,
+                }
+            });
+            tokio::select! {
+                () = self.shared.wake.notified() => {}
+                result = self.reader.advance(&self.shared, events) => result?,
+                () = &mut clock => {}
+            }
+        }
+    }
+
+    fn pause(&mut self, shard: Shard, paused: bool) {
+        self.reader.pause(shard, paused);
+    }
+
+    async fn seek(&mut self, shard: Shard, to: Start) -> Result<()> {
+        match self.group.clone() {
+            Some((group, member)) => self.seek_group(&group, &member, shard, &to).await,
+            None => self.seek_everyone(shard, &to).await,
+        }
+    }
+
+    async fn close(&mut self) -> Result<()> {
+        let Some(mut task) = self.task.take() else {
+            return Ok(());
+        };
+        self.shared.lock().closing = true;
+        self.shared.kick.notify_one();
+        if timeout(CLOSE, &mut task).await.is_err() {
+            task.abort();
+        }
+        let mut state = self.shared.lock();
+        state.held.clear();
+        state.notices.clear();
+        Ok(())
+    }
+}
+
+impl Drop for RedisSubscriber {
+    /// Without `close` the task still leaves the group, in the background.
+    fn drop(&mut self) {
+        self.shared.lock().closing = true;
+        self.shared.kick.notify_one();
+    }
+}
+
+/// The shard is not ours in that epoch.
+fn fenced(topics: &[Name], shard: Shard) -> Error {
+    let topic = topics.get(shard.topic as usize).map_or("?", |t| t);
+    Error::fenced(format!("partition {} of topic `{topic}`", shard.partition))
+}
+
+/// A position as the server writes it, for sentences.
+fn shown(position: u128) -> String {
+    id::id(position)
+}

@@ -1,0 +1,213 @@
+//! Settings as a URL: `redis://user:password@host:6379/0?client.id=x&ttl=10s`.
+
+use crate::RedisConfig;
+use bus_core::{Error, ErrorKind, Result, partition::Partitioner};
+use std::time::Duration;
+use url::Url;
+
+/// The options of a URL, and their forms.
+const OPTIONS: &str =
+    "client.id, ttl, grace, publish.timeout, connect.timeout, retention, message.max, partitioner";
+
+impl RedisConfig {
+    /// Reads `redis://[user[:password]@]host[:port][/database][?option=value&…]`.
+    ///
+    /// | option | value | default |
+    /// |---|---|---|
+    /// | `client.id` | a name without spaces | `bus` |
+    /// | `ttl` | a duration: how long a silent owner keeps a partition | `10s` |
+    /// | `grace` | a duration: how long handlers go on when a partition moves | `5s` |
+    /// | `publish.timeout` | a duration: how long a publish is tried | `30s` |
+    /// | `connect.timeout` | a duration: how long connecting and any answer may take | `5s` |
+    /// | `retention` | a duration: for topics without one of their own | `7d` |
+    /// | `message.max` | bytes, or with `KiB`, `MiB` | `64MiB` |
+    /// | `partitioner` | `murmur2` or `crc32` | `murmur2` |
+    ///
+    /// A duration is a number with `ms`, `s`, `m`, `h` or `d`. User and password are percent-encoded.
+    /// # Errors
+    /// `Invalid` for a malformed URL, an unknown option or value (named, with what is known; the password never is),
+    /// `Unsupported` for `rediss://`.
+    pub fn from_url(text: &str) -> Result<Self> {
+        // Neither the text nor the parser's view of it goes into an error: it may hold a password.
+        let url = Url::parse(text).map_err(|e| malformed(&e.to_string()))?;
+        match url.scheme() {
+            "redis" => {}
+            "rediss" => {
+                let sentence = "TLS (`rediss://`) is not supported yet; use `redis://` on a trusted network";
+                return Err(Error::new(ErrorKind::Unsupported, sentence));
+            }
+            other => return Err(malformed(&format!("the scheme is `{other}`"))),
+        }
+        let host = url
+            .host_str()
+            .filter(|h| !h.is_empty())
+            .ok_or_else(|| malformed("the host is missing"))?;
+        let mut config = Self::new(host.trim_matches(['[', ']']), url.port().unwrap_or(6379));
+        if !url.username().is_empty() {
+            config.user = Some(decode(url.username(), "user")?);
+        }
+        if let Some(password) = url.password() {
+            config.password = Some(decode(password, "password")?.into());
+        }
+        let path = url.path().trim_start_matches('/');
+        if !path.is_empty() {
+            config.database = path
+                .parse()
+                .map_err(|_| malformed(&format!("`{path}` is no database number")))?;
+        }
+        for (name, value) in url.query_pairs() {
+            config.set(&name, &value)?;
+        }
+        Ok(config)
+    }
+
+    fn set(&mut self, name: &str, value: &str) -> Result<()> {
+        let wrong = |form: &str| {
+            Err(Error::invalid(format!(
+                "option `{name}` of the redis URL is `{value}`; write {form}"
+            )))
+        };
+        let time = || duration(value).ok_or(());
+        const TIME: &str = "a duration above zero such as `500ms`, `10s`, `5m`, `1h` or `7d`";
+        match name {
+            "client.id"
+                if value.is_empty() || value.contains(|c: char| c.is_whitespace() || c.is_control()) =>
+            {
+                return wrong("a name without spaces");
+            }
+            "client.id" => self.client_id = value.into(),
+            "ttl" => match time() {
+                Ok(ttl) if ttl >= Self::TTL_MIN => self.ttl = ttl,
+                _ => return wrong("a duration of at least 500ms, such as `10s`"),
+            },
+            "grace" | "publish.timeout" | "connect.timeout" | "retention" => {
+                let Ok(time) = time() else { return wrong(TIME) };
+                match name {
+                    "grace" => self.grace = time,
+                    "publish.timeout" => self.publish_timeout = time,
+                    "connect.timeout" => self.connect_timeout = time,
+                    _ => self.retention = time,
+                }
+            }
+            "message.max" => match size(value) {
+                Some(bytes) if (1..=Self::MESSAGE_MAX).contains(&bytes) => self.message_max = bytes,
+                _ => return wrong("a number of bytes up to 256MiB, such as `1048576` or `1MiB`"),
+            },
+            "partitioner" => match value {
+                "murmur2" => self.partitioner = Partitioner::Murmur2,
+                "crc32" => self.partitioner = Partitioner::Crc32,
+                _ => return wrong("`murmur2` or `crc32`"),
+            },
+            _ => {
+                let sentence = format!("unknown option `{name}` in the redis URL; known are {OPTIONS}");
+                return Err(Error::invalid(sentence));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn malformed(why: &str) -> Error {
+    Error::invalid(format!(
+        "malformed redis URL ({why}); write `redis://[user:password@]host[:6379][/database]`"
+    ))
+}
+
+fn decode(text: &str, what: &str) -> Result<String> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((first, tail)) = rest.split_first() {
+        rest = tail;
+        let hex = |b: &u8| (*b as char).to_digit(16);
+        match (first, tail) {
+            (b'%', [high, low, after @ ..]) if hex(high).is_some() && hex(low).is_some() => {
+                bytes.push((hex(high).unwrap_or(0) * 16 + hex(low).unwrap_or(0)) as u8);
+                rest = after;
+            }
+            _ => bytes.push(*first),
+        }
+    }
+    String::from_utf8(bytes).map_err(|_| malformed(&format!("the {what} is not UTF-8")))
+}
+
+/// A number with a unit; zero is no duration.
+fn duration(text: &str) -> Option<Duration> {
+    let digits = text.find(|c: char| !c.is_ascii_digit())?;
+    let number: u64 = text[..digits].parse().ok().filter(|n| *n > 0)?;
+    let unit = match &text[digits..] {
+        "ms" => return Some(Duration::from_millis(number)),
+        "s" => 1,
+        "m" => 60,
+        "h" => 3600,
+        "d" => 86400,
+        _ => return None,
+    };
+    number
+        .checked_mul(unit)
+        .filter(|s| *s < 1 << 40)
+        .map(Duration::from_secs)
+}
+
+fn size(text: &str) -> Option<usize> {
+    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let number: usize = text[..digits].parse().ok()?;
+    let unit = match &text[digits..] {
+        "" => 1,
+        "KiB" => 1024,
+        "MiB" => 1024 * 1024,
+        _ => return None,
+    };
+    number.checked_mul(unit)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn everything_can_be_said_in_a_url() {
+        let url = "redis://app:p%40ss@[::1]:7000/3?client.id=x&ttl=2s&grace=1m&publish.timeout=5s&connect.timeout=500ms\
+                   &retention=1d&message.max=1MiB&partitioner=crc32";
+        let config = RedisConfig::from_url(url).unwrap();
+        let expected = RedisConfig::new("::1", 7000)
+            .database(3)
+            .user("app")
+            .password("p@ss")
+            .client_id("x")
+            .ttl(Duration::from_secs(2))
+            .grace(Duration::from_secs(60))
+            .publish_timeout(Duration::from_secs(5))
+            .connect_timeout(Duration::from_millis(500))
+            .retention(Duration::from_secs(86400))
+            .message_max(1 << 20)
+            .partitioner(Partitioner::Crc32);
+        assert_eq!(config, expected);
+        assert_eq!(config.address(), "[::1]:7000");
+        assert_eq!(
+            RedisConfig::from_url("redis://h").unwrap(),
+            RedisConfig::new("h", 6379)
+        );
+    }
+
+    #[test]
+    fn what_is_wrong_is_named_and_the_password_is_not() {
+        for (url, part) in [
+            ("redis://u:s3cret@", "host"),
+            ("redis://u:s3cret@h:99999", "port"),
+            ("redis://u:s3cret@h/x", "`x` is no database number"),
+            ("redis://u:s3cret@h?ttl=1", "option `ttl`"),
+            ("redis://u:s3cret@h?ttl=10ms", "at least 500ms"),
+            ("redis://u:s3cret@h?retention=0d", "option `retention`"),
+            ("redis://u:s3cret@h?colour=red", "unknown option `colour`"),
+            ("redis://u:s3cret@h?message.max=1TB", "256MiB"),
+            ("redis://u:s3cret@h?client.id=a%20b", "without spaces"),
+            ("redis//u:s3cret@h", "malformed"),
+            ("http://u:s3cret@h", "scheme is `http`"),
+            ("rediss://u:s3cret@h", "TLS"),
+        ] {
+            let error = RedisConfig::from_url(url).unwrap_err().to_string();
+            assert!(error.contains(part), "{url}: {error}");
+            assert!(!error.contains("s3cret"), "{error}");
+        }
+    }
+}

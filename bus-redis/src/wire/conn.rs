@@ -1,0 +1,278 @@
+//! One connection: commands go into a buffer, replies are read out of one.
+
+use super::{Pipeline, Value, encode};
+use crate::{
+    RedisConfig,
+    error::{broken, classify, silent, unexpected},
+    scripts::Script,
+};
+use bus_core::{Error, Result};
+use std::{
+    future::poll_fn,
+    io,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, Waker},
+};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::TcpStream,
+    time::timeout,
+};
+
+/// What a connection talks through; one name, so that TLS changes one place.
+type Stream = TcpStream;
+
+/// Enough that a reply of many records needs few system calls.
+const INPUT: usize = 64 * 1024;
+
+/// A connection and the history it talks to: `(connection, run_id)` never changes, another run is another connection.
+#[derive(Debug)]
+pub(crate) struct Conn {
+    stream: Stream,
+    address: Arc<str>,
+    out: Vec<u8>,
+    written: usize,
+    input: Vec<u8>,
+    start: usize,
+    end: usize,
+    id: u64,
+    run_id: Arc<str>,
+    version: String,
+    shas: Vec<String>,
+}
+
+impl Conn {
+    /// Connects, authenticates, loads the scripts and learns which server this is; within `connect_timeout`.
+    pub(crate) async fn open(config: &RedisConfig, role: &str) -> Result<Self> {
+        let address: Arc<str> = config.address().into();
+        match timeout(config.connect_timeout, Self::dial(config, address.clone(), role)).await {
+            Ok(result) => result,
+            Err(_) => Err(silent(&address)),
+        }
+    }
+
+    async fn dial(config: &RedisConfig, address: Arc<str>, role: &str) -> Result<Self> {
+        let stream = TcpStream::connect((&*config.host, config.port)).await;
+        let stream = stream.map_err(|e| broken(&address, "cannot be reached", e))?;
+        // Batches are written whole; waiting for more would only delay a lone one.
+        stream
+            .set_nodelay(true)
+            .map_err(|e| broken(&address, "cannot be reached", e))?;
+        let mut conn = Self {
+            stream,
+            address,
+            out: Vec::new(),
+            written: 0,
+            input: vec![0; INPUT],
+            start: 0,
+            end: 0,
+            id: 0,
+            run_id: "".into(),
+            version: String::new(),
+            shas: Vec::new(),
+        };
+        conn.introduce(config, role).await?;
+        Ok(conn)
+    }
+
+    async fn introduce(&mut self, config: &RedisConfig, role: &str) -> Result<()> {
+        let name = format!("{}:{role}", config.client_id);
+        let database = config.database.to_string();
+        let mut hello = Pipeline::new();
+        match (&config.user, &config.password) {
+            (Some(user), password) => {
+                let password = password.as_ref().map_or("", |p| p.reveal());
+                hello.add(&[b"AUTH", user.as_bytes(), password.as_bytes()]);
+            }
+            (None, Some(password)) => {
+                hello.add(&[b"AUTH", password.reveal().as_bytes()]);
+            }
+            (None, None) => {}
+        }
+        hello.add(&[b"SELECT", database.as_bytes()]);
+        hello.add(&[b"CLIENT", b"SETNAME", name.as_bytes()]);
+        hello.add(&[b"CLIENT", b"ID"]);
+        hello.add(&[b"INFO", b"server"]);
+        let replies = self.call(&hello).await?;
+        // The first error is the telling one: without AUTH all that follows is refused too.
+        let replies: Vec<Value> = replies
+            .into_iter()
+            .map(|r| self.check(r))
+            .collect::<Result<_>>()?;
+        let [.., id, info] = &replies[..] else {
+            return Err(unexpected(&self.address, "INFO"));
+        };
+        self.id = id.int().unwrap_or(0) as u64;
+        let info = info.text().unwrap_or_default();
+        self.version = info_field(info, "redis_version").unwrap_or_default().into();
+        self.run_id = info_field(info, "run_id")
+            .ok_or_else(|| unexpected(&self.address, "INFO server"))?
+            .into();
+        Ok(())
+    }
+
+    /// Makes the scripts known to the server, again after a `SCRIPT FLUSH`.
+    pub(crate) async fn load_scripts(&mut self) -> Result<()> {
+        let mut load = Pipeline::new();
+        for (_, source) in Script::ALL {
+            load.add(&[b"SCRIPT", b"LOAD", source.as_bytes()]);
+        }
+        let replies = self.call(&load).await?;
+        self.shas = replies
+            .into_iter()
+            .map(|reply| Ok(self.check(reply)?.text().unwrap_or_default().to_owned()))
+            .collect::<Result<_>>()?;
+        Ok(())
+    }
+
+    /// What the server calls a script.
+    pub(crate) fn sha(&self, script: Script) -> &str {
+        self.shas.get(script as usize).map_or("", |sha| sha)
+    }
+    /// Whether [`Conn::load_scripts`] has run.
+    pub(crate) fn has_scripts(&self) -> bool {
+        !self.shas.is_empty()
+    }
+    /// `host:port`.
+    pub(crate) fn address(&self) -> &Arc<str> {
+        &self.address
+    }
+    /// The server's number for this connection.
+    pub(crate) fn id(&self) -> u64 {
+        self.id
+    }
+    /// The server's run: another one may have another history.
+    pub(crate) fn run_id(&self) -> &Arc<str> {
+        &self.run_id
+    }
+    /// The server's version.
+    pub(crate) fn version(&self) -> &str {
+        &self.version
+    }
+    /// Our end's address, which is where a member runs.
+    pub(crate) fn local(&self) -> String {
+        self.stream
+            .local_addr()
+            .map(|a| a.to_string())
+            .unwrap_or_default()
+    }
+    /// The reply, or the error that it is.
+    pub(crate) fn check(&self, reply: Value) -> Result<Value> {
+        match reply {
+            Value::Error(text) => Err(classify(&self.address, &text)),
+            reply => Ok(reply),
+        }
+    }
+
+    /// Where commands are written to; they leave with the next [`Conn::exchange`].
+    pub(crate) fn out(&mut self) -> &mut Vec<u8> {
+        &mut self.out
+    }
+    /// Replies, or what is there of them.
+    pub(crate) fn input(&self) -> &[u8] {
+        &self.input[self.start..self.end]
+    }
+    /// Forgets the first `length` bytes of the input.
+    pub(crate) fn consume(&mut self, length: usize) {
+        self.start += length;
+        if self.start == self.end {
+            (self.start, self.end) = (0, 0);
+        }
+    }
+    /// Makes room for replies that are expected to be large, so that they come in few pieces.
+    pub(crate) fn expect_input(&mut self, bytes: usize) {
+        if self.input.len() < bytes {
+            self.input.resize(bytes, 0);
+        }
+    }
+
+    /// Writes what waits and returns when something has come. Cancel-safe: what was written and read stays so.
+    pub(crate) async fn exchange(&mut self) -> Result<()> {
+        let result = poll_fn(|cx| match self.poll_write(cx) {
+            Err(e) => Poll::Ready(Err(e)),
+            Ok(()) => self.poll_read(cx),
+        })
+        .await;
+        result.map_err(|e| broken(&self.address, "closed the connection", e))
+    }
+    /// Writes as much as the socket takes now; the rest leaves with the next [`Conn::exchange`].
+    pub(crate) fn flush_now(&mut self) {
+        // An error shows itself at the next exchange.
+        let _ = self.poll_write(&mut Context::from_waker(Waker::noop()));
+    }
+
+    fn poll_write(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        while self.written < self.out.len() {
+            match Pin::new(&mut self.stream).poll_write(cx, &self.out[self.written..]) {
+                Poll::Ready(Ok(0)) => return Err(io::ErrorKind::WriteZero.into()),
+                Poll::Ready(Ok(n)) => self.written += n,
+                Poll::Ready(Err(e)) => return Err(e),
+                Poll::Pending => return Ok(()),
+            }
+        }
+        self.out.clear();
+        self.written = 0;
+        Ok(())
+    }
+
+    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.end == self.input.len() {
+            if self.start > 0 {
+                self.input.copy_within(self.start..self.end, 0);
+                (self.start, self.end) = (0, self.end - self.start);
+            } else {
+                self.input.resize(self.input.len() * 2, 0);
+            }
+        }
+        let mut free = ReadBuf::new(&mut self.input[self.end..]);
+        match Pin::new(&mut self.stream).poll_read(cx, &mut free) {
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(Err(e)) => Poll::Ready(Err(e)),
+            Poll::Ready(Ok(())) => match free.filled().len() {
+                0 => Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into())),
+                n => {
+                    self.end += n;
+                    Poll::Ready(Ok(()))
+                }
+            },
+        }
+    }
+
+    /// Sends commands and reads their replies; those that are errors are among them. A failed or dropped call leaves
+    /// the connection out of step: it must not be used again.
+    pub(crate) async fn call(&mut self, pipeline: &Pipeline) -> Result<Vec<Value>> {
+        let Self { out, shas, .. } = self;
+        pipeline.write(out, |script| {
+            shas.get(script as usize).cloned().unwrap_or_default()
+        });
+        let mut replies = Vec::with_capacity(pipeline.len());
+        while replies.len() < pipeline.len() {
+            match Value::parse(self.input())? {
+                Some((value, length)) => {
+                    self.consume(length);
+                    replies.push(value);
+                }
+                None => self.exchange().await?,
+            }
+        }
+        Ok(replies)
+    }
+    /// [`Conn::call`] of one command; a reply that is an error is one.
+    pub(crate) async fn ask(&mut self, words: &[&[u8]]) -> Result<Value> {
+        encode::command(&mut self.out, words);
+        loop {
+            if let Some((value, length)) = Value::parse(self.input()).map_err(Error::from)? {
+                self.consume(length);
+                return self.check(value);
+            }
+            self.exchange().await?;
+        }
+    }
+}
+
+/// The value of a line of `INFO`.
+pub(crate) fn info_field<'a>(info: &'a str, name: &str) -> Option<&'a str> {
+    info.lines()
+        .find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))
+}

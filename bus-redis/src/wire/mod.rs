@@ -1,0 +1,12 @@
+//! The Redis protocol, as much of it as the backend speaks: one connection type for reads, publishes and commits.
+
+mod conn;
+pub(crate) mod encode;
+mod link;
+mod pipeline;
+pub(crate) mod value;
+
+pub(crate) use conn::{Conn, info_field};
+pub(crate) use link::Link;
+pub(crate) use pipeline::Pipeline;
+pub(crate) use value::Value;
