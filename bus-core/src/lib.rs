@@ -8,6 +8,8 @@ mod again;
 mod batch;
 mod bus;
 mod codec;
+#[cfg(feature = "conformance")]
+pub mod conformance;
 mod delivery;
 pub mod driver;
 mod enqueue;

@@ -1,0 +1,5 @@
+//! The checks, by theme.
+
+pub(crate) mod fidelity;
+pub(crate) mod order;
+pub(crate) mod publishing;

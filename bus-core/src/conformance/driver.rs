@@ -1,0 +1,1 @@
+//! The driver's own traits, used raw: what a backend does without the core's help.

@@ -1,0 +1,242 @@
+//! Members of groups: subscriptions that put on the record what they get and what they do with it.
+
+use super::{
+    Failure, History, Id, Lab, Proof, What,
+    lab::Feed,
+    work::{id_of, key_of},
+};
+use crate::{Bus, Control, Delivery, Error, Message, Raw, Subscribe, Subscription};
+use bytes::Bytes;
+use std::{
+    collections::HashSet,
+    future::Future,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+use tokio::task::JoinHandle;
+
+/// What a handler does with a message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Act {
+    Ack,
+    /// Again, after the retry policy's wait.
+    Nack,
+    /// Again, after this.
+    NackAfter(Duration),
+}
+
+/// What a handler sees of a delivery.
+#[derive(Clone, Debug)]
+pub(crate) struct Seen {
+    pub(crate) id: Id,
+    pub(crate) key: Option<Id>,
+    pub(crate) attempt: u32,
+}
+
+/// A subscription with a handler, running by itself.
+#[derive(Debug)]
+pub(crate) struct Member {
+    control: Control,
+    task: JoinHandle<Result<(), Error>>,
+}
+
+impl Member {
+    /// Finishes what runs, stores it, leaves.
+    pub(crate) async fn close(self, lab: &Lab) -> Proof {
+        lab.within("closing a member", self.control.drain(lab.patience()))
+            .await??;
+        Ok(lab.within("the end of a member", self.task).await???)
+    }
+    /// Ends as a process that is killed does.
+    pub(crate) async fn crash(self, lab: &Lab) -> Proof {
+        self.control.abort();
+        Ok(lab.within("the end of a crashed member", self.task).await???)
+    }
+}
+
+/// A delivery on the record. What is not settled was given back, for whatever reason its handler was stopped.
+#[derive(Debug)]
+pub(crate) struct Recorded {
+    pub(crate) delivery: Option<Delivery<Bytes>>,
+    history: Arc<History>,
+    seen: Seen,
+    member: u32,
+}
+
+impl Recorded {
+    pub(crate) fn new(delivery: Delivery<Bytes>, history: &Arc<History>, member: u32) -> Self {
+        let seen = Seen {
+            id: id_of(delivery.payload()),
+            key: key_of(delivery.key()),
+            attempt: delivery.attempt(),
+        };
+        let history = history.clone();
+        history.add(
+            &seen.id,
+            &seen.key,
+            What::Delivered {
+                member,
+                attempt: seen.attempt,
+            },
+        );
+        Self {
+            delivery: Some(delivery),
+            history,
+            seen,
+            member,
+        }
+    }
+    /// Settles it. The record comes first: what the settling sets free must not be on record before it.
+    pub(crate) fn settle(mut self, act: Act) {
+        let Some(delivery) = self.delivery.take() else {
+            return;
+        };
+        let (seen, history) = (&self.seen, &self.history);
+        let add = |what| history.add(&seen.id, &seen.key, what);
+        match act {
+            Act::Ack => {
+                add(What::Acked { member: self.member });
+                delivery.ack();
+            }
+            Act::Nack => {
+                add(What::Nacked {
+                    until: Instant::now(),
+                });
+                delivery.nack();
+            }
+            Act::NackAfter(wait) => {
+                add(What::Nacked {
+                    until: Instant::now() + wait,
+                });
+                delivery.nack_after(wait);
+            }
+        }
+    }
+}
+
+impl Drop for Recorded {
+    fn drop(&mut self) {
+        if self.delivery.is_some() {
+            self.history.add(&self.seen.id, &self.seen.key, What::Returned);
+        }
+    }
+}
+
+impl Lab {
+    /// A subscription of this group without dead letters: a message that is given up counts as lost.
+    pub(crate) fn subscribe(&self, bus: &Bus, topic: &Feed, group: &str) -> Subscribe<Bytes, Raw> {
+        bus.subscribe(topic, group).no_dead_letters()
+    }
+    /// Joins.
+    pub(crate) async fn join(
+        &self,
+        subscribe: Subscribe<Bytes, Raw>,
+    ) -> Result<Subscription<Bytes, Raw>, Failure> {
+        // A group whose last member crashed lets nobody in before that is noticed.
+        let joining = std::future::IntoFuture::into_future(subscribe);
+        Ok(self
+            .within_time(self.takeover(), "subscribing", joining)
+            .await??)
+    }
+    /// Joins, and runs this handler for each message on the record, as member number `member`.
+    pub(crate) async fn member<F, R>(
+        &self,
+        subscribe: Subscribe<Bytes, Raw>,
+        (member, concurrency): (u32, usize),
+        history: &Arc<History>,
+        handler: F,
+    ) -> Result<Member, Failure>
+    where
+        F: Fn(Seen) -> R + Send + Sync + 'static,
+        R: Future<Output = Act> + Send + 'static,
+    {
+        let subscription = self.join(subscribe).await?;
+        let control = subscription.control();
+        let (history, handler) = (history.clone(), Arc::new(handler));
+        let handle = move |delivery| {
+            let (recorded, handler) = (Recorded::new(delivery, &history, member), handler.clone());
+            async move {
+                let act = handler(recorded.seen.clone()).await;
+                recorded.settle(act);
+            }
+        };
+        Ok(Member {
+            control,
+            task: tokio::spawn(subscription.for_each(concurrency, handle)),
+        })
+    }
+    /// The next delivery.
+    pub(crate) async fn next(
+        &self,
+        subscription: &mut Subscription<Bytes, Raw>,
+    ) -> Result<Delivery<Bytes>, Failure> {
+        let next = self
+            .within_time(self.takeover(), "the next delivery", subscription.next())
+            .await?;
+        Ok(next.ok_or_else(|| Failure::new("the subscription ended"))??)
+    }
+    /// The next `count` deliveries, all of them out at the end: no two may have the same key.
+    pub(crate) async fn take(
+        &self,
+        subscription: &mut Subscription<Bytes, Raw>,
+        count: usize,
+    ) -> Result<Vec<Delivery<Bytes>>, Failure> {
+        let mut taken = Vec::with_capacity(count);
+        while taken.len() < count {
+            let next = self.next(subscription).await;
+            taken.push(next.map_err(|f| f.context(format_args!("after {} of {count}", taken.len())))?);
+        }
+        Ok(taken)
+    }
+    /// Looks at the next `count` deliveries one by one, and acknowledges each.
+    pub(crate) async fn each(
+        &self,
+        subscription: &mut Subscription<Bytes, Raw>,
+        count: usize,
+        mut look: impl FnMut(&Delivery<Bytes>) -> Proof,
+    ) -> Proof {
+        for number in 0..count {
+            let context = |f: Failure| f.context(format_args!("after {number} of {count}"));
+            let delivery = self.next(subscription).await.map_err(context)?;
+            look(&delivery).map_err(context)?;
+            delivery.ack();
+        }
+        Ok(())
+    }
+    /// Everything that is still to come, unsettled: what arrives before a marker that is published now to the end of
+    /// every partition.
+    pub(crate) async fn rest(
+        &self,
+        bus: &Bus,
+        topic: &Feed,
+        subscription: &mut Subscription<Bytes, Raw>,
+    ) -> Result<Vec<Delivery<Bytes>>, Failure> {
+        let marker =
+            |partition| Message::new(self.name(&format!("marker.{partition}"))).to_partition(partition);
+        let markers: Vec<_> = (0..topic.spec().partitions).map(marker).collect();
+        let mut missing: HashSet<_> = markers.iter().filter_map(|m| m.payload.clone()).collect();
+        self.store(bus, topic.name(), markers).await?;
+        let mut rest = Vec::new();
+        while !missing.is_empty() {
+            let delivery = self
+                .next(subscription)
+                .await
+                .map_err(|f| f.context("before the end of every partition"))?;
+            match missing.take(&*delivery) {
+                Some(_) => delivery.ack(),
+                None => rest.push(delivery),
+            }
+        }
+        Ok(rest)
+    }
+}
+
+/// The payloads, sorted.
+pub(crate) fn payloads(deliveries: &[Delivery<Bytes>]) -> Vec<String> {
+    let mut payloads: Vec<_> = deliveries
+        .iter()
+        .map(|d| String::from_utf8_lossy(d).into_owned())
+        .collect();
+    payloads.sort();
+    payloads
+}

@@ -1,0 +1,4 @@
+//! The backends under test, each with its server.
+
+#[cfg(feature = "memory")]
+pub mod memory;
