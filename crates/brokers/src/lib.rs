@@ -38,7 +38,7 @@ pub use engine::docker_engine_answers;
 pub use error::{Error, Result};
 pub use install::{kafka_libs, kcat, python, redis_server};
 pub use kind::Kind;
-pub use native::{Kafka, KafkaOptions, Redis, RedisOptions, RedisVersion};
+pub use native::{Kafka, KafkaOptions, Redis, RedisOptions, RedisVersion, sweep};
 pub use paths::target_dir;
 pub use report::{REPORT_VARIABLE, passed};
 pub use server::{Origin, Server};

@@ -23,10 +23,12 @@ pub(crate) struct Summary {
     rows: Vec<Row>,
     /// Whether only some tests were asked for: then nothing can be missing.
     partial: bool,
+    /// Whether the run came to its end and no test failed.
+    passed: bool,
 }
 
 impl Summary {
-    pub(crate) fn new(servers: &[Server], report: &Report, partial: bool) -> Self {
+    pub(crate) fn new(servers: &[Server], report: &Report, partial: bool, passed: bool) -> Self {
         let mut rows = vec![row("memory", "", true, report, |line| line.backend == "memory")];
         for server in servers {
             let (backend, address) = (server.kind.backend(), server.address.as_str());
@@ -54,13 +56,17 @@ impl Summary {
                 theirs,
             ));
         }
-        Self { rows, partial }
+        Self {
+            rows,
+            partial,
+            passed,
+        }
     }
 
-    /// Whether every backend ran against every server, and every check held.
+    /// Whether no test failed, every backend ran against every server, and every check held.
     pub(crate) fn is_green(&self) -> bool {
         let ran = |row: &Row| self.partial || !row.required || row.checks > 0;
-        self.rows.iter().all(|row| row.failed.is_empty() && ran(row))
+        self.passed && self.rows.iter().all(|row| row.failed.is_empty() && ran(row))
     }
 }
 
@@ -170,7 +176,7 @@ mod tests {
 
     #[test]
     fn everything_ran() {
-        let summary = Summary::new(&servers(), &report(&ALL), false);
+        let summary = Summary::new(&servers(), &report(&ALL), false, true);
         assert!(summary.is_green(), "{summary}");
         let text = summary.to_string();
         assert!(
@@ -188,11 +194,11 @@ mod tests {
         for missing in 0..ALL.len() {
             let mut rows = ALL.to_vec();
             rows.remove(missing);
-            let summary = Summary::new(&servers(), &report(&rows), false);
+            let summary = Summary::new(&servers(), &report(&rows), false, true);
             assert!(!summary.is_green());
             assert!(summary.to_string().contains("NOT RUN"), "{summary}");
             assert!(
-                Summary::new(&servers(), &report(&rows), true).is_green(),
+                Summary::new(&servers(), &report(&rows), true, true).is_green(),
                 "unless only a part was asked for"
             );
         }
@@ -203,7 +209,7 @@ mod tests {
         let mut rows = ALL.to_vec();
         rows.push(("kafka", "127.0.0.1:19092", "broken order"));
         for partial in [false, true] {
-            let summary = Summary::new(&servers(), &report(&rows), partial);
+            let summary = Summary::new(&servers(), &report(&rows), partial, true);
             assert!(!summary.is_green());
             assert!(summary.to_string().contains("FAILED: broken order"), "{summary}");
         }
@@ -213,7 +219,7 @@ mod tests {
     fn a_server_of_a_tests_own_does_not_stand_in_for_a_shared_one() {
         let mut rows = ALL.to_vec();
         rows[1].1 = "127.0.0.1:20001";
-        let summary = Summary::new(&servers(), &report(&rows), false);
+        let summary = Summary::new(&servers(), &report(&rows), false, true);
         assert!(!summary.is_green());
         assert!(
             summary

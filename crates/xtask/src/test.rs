@@ -27,7 +27,13 @@ pub(crate) fn run(arguments: &Arguments) -> Done {
     let green = tests?;
     stopped?;
 
-    let summary = Summary::new(&servers, &Report::read(&report)?, !arguments.filter.is_empty());
+    let passed = green && !interrupt::interrupted();
+    let summary = Summary::new(
+        &servers,
+        &Report::read(&report)?,
+        !arguments.filter.is_empty(),
+        passed,
+    );
     println!("{summary}");
     match (interrupt::interrupted(), green, summary.is_green()) {
         (true, ..) => Err("interrupted".into()),
@@ -55,6 +61,8 @@ fn stop(servers: &[Server]) -> Done {
     for server in servers.iter().filter(|server| server.started) {
         bus_brokers::stop(server.kind)?;
     }
+    // A test that was killed could not stop its own.
+    bus_brokers::sweep()?;
     Ok(())
 }
 

@@ -8,6 +8,7 @@ mod redis;
 
 pub use kafka::Kafka;
 pub use kafka_options::KafkaOptions;
+pub use place::sweep;
 pub use redis::{Redis, RedisOptions, RedisVersion};
 
-pub(crate) use place::{Place, sweep};
+pub(crate) use place::Place;

@@ -63,15 +63,19 @@ fn fresh(dir: &Path) -> Result<()> {
     std::fs::create_dir_all(dir).doing(|| format!("creating {}", dir.display()))
 }
 
-/// Stops private servers whose owner died without stopping them, and removes their data.
+/// Stops private servers whose owner died without stopping them, and removes their data. Every private start does
+/// it too.
 ///
-/// An owner holds its port's lease for as long as it lives, so a lease that can be taken has no owner.
-pub(crate) fn sweep() -> Result<()> {
+/// # Errors
+///
+/// When one cannot be stopped.
+pub fn sweep() -> Result<()> {
     let Ok(entries) = std::fs::read_dir(paths::private_dir()) else {
         return Ok(());
     };
     for dir in entries.flatten().map(|entry| entry.path()) {
         let Some(port) = dir.file_name() else { continue };
+        // An owner holds its port's lease for as long as it lives: a lease that can be taken has no owner.
         let Some(_lease) = lock::try_take(&paths::brokers_dir().join("ports").join(port))? else {
             continue;
         };
