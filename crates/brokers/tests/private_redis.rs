@@ -3,7 +3,7 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpStream;
-use std::path::PathBuf;
+use std::process::Command;
 
 use bus_brokers::{Redis, RedisOptions, RedisVersion};
 
@@ -16,8 +16,9 @@ fn ask(redis: &Redis, command: &str) -> std::io::Result<String> {
     Ok(line.trim_end().to_owned())
 }
 
+/// Whether that process lives; one that only waits to be collected by its parent does not.
 fn exists(pid: u32) -> bool {
-    PathBuf::from(format!("/proc/{pid}")).exists()
+    std::fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| !line.is_empty())
 }
 
 #[test]
@@ -88,5 +89,43 @@ fn a_server_that_cannot_start_says_why() {
     assert!(
         text.contains("it ended at once") && text.contains("no-such-setting"),
         "{text}"
+    );
+}
+
+const DYING_OWNER: &str = "BUS_BROKERS_DYING_OWNER";
+
+/// The other half of the next test, in a process of its own: it starts a server and dies without stopping it.
+#[test]
+fn an_owner_that_dies() {
+    if std::env::var_os(DYING_OWNER).is_some() {
+        let redis = Redis::start(RedisOptions::new()).unwrap();
+        println!("pid={}", redis.pid().unwrap());
+        std::process::abort();
+    }
+}
+
+#[test]
+fn a_server_whose_owner_died_is_swept() {
+    let mut owner = Command::new(std::env::current_exe().unwrap());
+    owner
+        .args(["--exact", "an_owner_that_dies", "--nocapture"])
+        .env(DYING_OWNER, "1");
+    let output = owner.output().unwrap();
+    assert!(!output.status.success());
+    let text = String::from_utf8_lossy(&output.stdout);
+    let pid = text
+        .lines()
+        .find_map(|line| line.split("pid=").nth(1))
+        .unwrap()
+        .parse()
+        .unwrap();
+
+    let neighbour = Redis::start(RedisOptions::new()).unwrap();
+    bus_brokers::sweep().unwrap();
+    assert!(!exists(pid));
+    assert_eq!(
+        ask(&neighbour, "PING").unwrap(),
+        "+PONG",
+        "only the ones without an owner"
     );
 }
