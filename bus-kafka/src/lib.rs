@@ -1,1 +1,31 @@
-//! Placeholder.
+//! The Apache Kafka backend of the message bus, on librdkafka.
+//!
+//! ```no_run
+//! # async fn demo() -> bus_core::Result<()> {
+//! use bus_kafka::{Kafka, KafkaConfig};
+//!
+//! let kafka = Kafka::connect(KafkaConfig::new("127.0.0.1:9092").client_id("billing")).await?;
+//! // or, with every native option of librdkafka as a parameter:
+//! let kafka = Kafka::connect(KafkaConfig::from_url("kafka://h1:9092,h2:9092?client.id=billing&linger.ms=5")?).await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Threads: one client of librdkafka (brokers + 3 threads) and one thread of ours per subscription, one for all
+//! publishers, one for topics and groups.
+
+mod admin;
+mod config;
+mod consumer;
+mod error;
+mod events;
+mod health;
+mod kafka;
+mod native;
+mod notes;
+mod options;
+mod producer;
+mod url;
+
+pub use config::KafkaConfig;
+pub use kafka::Kafka;

@@ -1,0 +1,184 @@
+//! Questions to the cluster: sent from any task, answered on one thread.
+
+use crate::{
+    KafkaConfig, error, events,
+    health::Health,
+    native::{Client, Cluster, Code, Event, Failure, Kind, Queue, TopicInfo},
+};
+use bus_core::{Error, Name, Result};
+use parking_lot::Mutex;
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+use tokio::sync::oneshot;
+
+type Answer = Box<dyn FnOnce(&Event<'_>) + Send>;
+
+/// A client that only asks questions.
+pub(crate) struct Requests {
+    shared: Arc<Shared>,
+    pub(super) timeout: Duration,
+    pub(super) brokers: String,
+}
+
+struct Shared {
+    client: Arc<Client>,
+    queue: Queue,
+    health: Arc<Health>,
+    open: Mutex<HashMap<usize, Answer>>,
+    next: AtomicUsize,
+    stop: AtomicBool,
+}
+
+impl Requests {
+    pub(crate) fn start(config: &KafkaConfig, health: Arc<Health>) -> Result<Self> {
+        let client = Client::producer(config.admin_conf()?)
+            .map_err(|why| Error::invalid(format!("kafka client: {why}")))?;
+        let shared = Arc::new(Shared {
+            queue: client.main(),
+            client,
+            health,
+            open: Mutex::default(),
+            next: AtomicUsize::new(1),
+            stop: AtomicBool::new(false),
+        });
+        let thread = shared.clone();
+        std::thread::Builder::new()
+            .name("bus-kafka-admin".to_owned())
+            .spawn(move || run(&thread))
+            .map_err(|e| Error::unavailable("no thread for the kafka client").source(e))?;
+        Ok(Self {
+            shared,
+            timeout: config.request_timeout,
+            brokers: config.brokers.clone(),
+        })
+    }
+
+    /// Sends a request with a tag of its own and reads what comes back.
+    pub(super) async fn ask<R: Send + 'static>(
+        &self,
+        send: impl FnOnce(&Client, &Queue, usize) -> Result<(), String>,
+        read: impl FnOnce(&Event<'_>) -> R + Send + 'static,
+    ) -> Result<R> {
+        let tag = self.shared.next.fetch_add(1, Ordering::Relaxed);
+        let (answer, answered) = oneshot::channel();
+        self.shared.open.lock().insert(
+            tag,
+            Box::new(move |event| {
+                let _ = answer.send(read(event));
+            }),
+        );
+        if let Err(why) = send(&self.shared.client, &self.shared.queue, tag) {
+            self.shared.open.lock().remove(&tag);
+            return Err(Error::invalid(why));
+        }
+        answered.await.map_err(|_| Error::closed("the kafka client"))
+    }
+
+    pub(crate) async fn cluster(&self, timeout: Duration) -> Result<Cluster, Failure> {
+        self.ask(
+            |client, queue, tag| {
+                client.describe_cluster(queue, tag, timeout);
+                Ok(())
+            },
+            |event| match event.failure() {
+                Some(failure) => Err(failure),
+                None => event.cluster().ok_or_else(|| Failure::new(Code::STATE)),
+            },
+        )
+        .await
+        .unwrap_or_else(|_| Err(Failure::new(Code::DESTROY)))
+    }
+
+    /// The topics as the cluster describes them; a missing one carries its failure.
+    pub(crate) async fn describe(&self, names: &[Name]) -> Result<Vec<TopicInfo>> {
+        let timeout = self.timeout;
+        self.ask(
+            |client, queue, tag| {
+                client.describe_topics(names.iter().map(|n| &**n), queue, tag, timeout);
+                Ok(())
+            },
+            |event| match event.failure() {
+                Some(failure) => Err(failure),
+                None => Ok(event.topics()),
+            },
+        )
+        .await?
+        .map_err(|failure| self.failed("looking up topics", &failure))
+    }
+
+    /// How many partitions an existing topic has.
+    pub(crate) async fn partitions(&self, topic: &str) -> Result<u32> {
+        bus_core::check_name(topic)?;
+        let mut again = 2;
+        loop {
+            let found = self.describe(&[Name::from(topic)]).await?;
+            let Some(info) = found.into_iter().next() else {
+                return Err(Error::topic_missing(topic));
+            };
+            match info.failure {
+                None => return Ok(info.partitions),
+                Some(failure) if failure.code == Code::UNKNOWN_TOPIC_OR_PART && again == 0 => {
+                    return Err(Error::topic_missing(topic));
+                }
+                Some(failure) if again == 0 => {
+                    return Err(error::classify(
+                        format_args!("looking up topic `{topic}`"),
+                        &failure,
+                    ));
+                }
+                // A topic that was just created is not known to every broker at once.
+                Some(_) => {
+                    again -= 1;
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
+            }
+        }
+    }
+
+    /// An error that also says where.
+    pub(super) fn failed(&self, what: &str, failure: &Failure) -> Error {
+        let mut failure = failure.clone();
+        if matches!(failure.code, Code::TIMED_OUT | Code::TRANSPORT)
+            && let Some(reason) = self.shared.health.last_reason()
+        {
+            failure.text = reason;
+        }
+        error::classify(format_args!("{what} at {}", self.brokers), &failure)
+    }
+
+    /// For the one question that librdkafka only answers while it blocks.
+    pub(super) fn client(&self) -> Arc<Client> {
+        self.shared.client.clone()
+    }
+}
+
+impl Drop for Requests {
+    fn drop(&mut self) {
+        self.shared.stop.store(true, Ordering::Release);
+    }
+}
+
+fn run(shared: &Shared) {
+    while !shared.stop.load(Ordering::Acquire) {
+        let Some(event) = shared.queue.poll(Duration::from_millis(500)) else {
+            continue;
+        };
+        if event.kind() == Kind::Answer {
+            if event.code().is_ok() {
+                shared.health.up();
+            }
+            if let Some(answer) = shared.open.lock().remove(&event.tag()) {
+                answer(&event);
+            }
+        } else {
+            events::common(&event, "admin", &shared.health);
+        }
+    }
+    shared.open.lock().clear();
+}

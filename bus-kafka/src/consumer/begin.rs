@@ -1,0 +1,533 @@
+//! Where a partition begins.
+//!
+//! A group's stored offset decides. Where a topic has none at all in this group, the group is new there: the member
+//! that owns the topic's first partition looks the start up for *all* its partitions and stores them in one request,
+//! and the others wait for that. So there is one start, whoever joins meanwhile; and a partition without a stored
+//! offset in a topic that has some was added later, and begins at its beginning.
+
+use super::{
+    part::{End, Part, Place, State},
+    reader::{Reader, Wait},
+};
+use crate::{
+    admin::{BEGINNING, END, Lookup, Spec},
+    error,
+    native::{Code, Event, Failure, List, Offset, Part as NativePart, TopicInfo},
+    notes,
+};
+use bus_core::{Bytes, Error, ErrorKind, Event as BusEvent, Result, Shard, Start};
+use std::time::{Duration, Instant};
+
+/// How long one request may take, and how long to wait before the next.
+pub(super) const ASK: Duration = Duration::from_secs(2);
+const AGAIN: Duration = Duration::from_millis(100);
+/// How long a topic's start is left to the owner of its first partition, which may be another library's client.
+const LEFT: Duration = Duration::from_secs(10);
+
+/// What a lookup is for.
+#[derive(Clone, Debug)]
+pub(super) enum Purpose {
+    /// A new group's start in a topic: for all its partitions.
+    Start,
+    /// Partitions of `Everyone`.
+    Open,
+    Seek(Place),
+    /// The position is out of range: is the beginning behind it?
+    Loss(Place),
+    /// It is not: so the end is before it.
+    Truncated(Place),
+}
+
+/// An answer, copied out of librdkafka.
+pub(super) enum Answer {
+    Stored(Result<Vec<NativePart>, Failure>),
+    Offsets(Result<Vec<Offset>, Failure>),
+    Topics(Result<Vec<TopicInfo>, Failure>),
+}
+
+impl Answer {
+    pub(super) fn read(event: &Event<'_>) -> Self {
+        match event.answer_kind() {
+            crate::native::AnswerKind::GroupOffsets => Self::Stored(event.group_parts()),
+            crate::native::AnswerKind::Topics => {
+                Self::Topics(event.failure().map_or_else(|| Ok(event.topics()), Err))
+            }
+            crate::native::AnswerKind::Offsets => {
+                Self::Offsets(event.failure().map_or_else(|| Ok(event.offsets()), Err))
+            }
+        }
+    }
+}
+
+impl Reader {
+    /// Opens partitions without a group.
+    pub(super) fn open(&mut self, only: Option<Vec<u32>>) -> Result<()> {
+        let mut specs = Vec::new();
+        for topic in 0..self.topics.len() as u32 {
+            let partitions = match &only {
+                Some(list) => list.clone(),
+                None => (0..self.counts[topic as usize]).collect(),
+            };
+            for partition in partitions {
+                let spec = Spec::of(&self.start, partition)?;
+                self.parts
+                    .insert((topic, partition), Part::new((topic, partition), State::Finding));
+                specs.push(((self.topic((topic, partition)), partition), spec));
+            }
+        }
+        self.look_up(Purpose::Open, Lookup::new(specs));
+        Ok(())
+    }
+
+    /// Asks for positions, or goes on where none is open any more.
+    pub(super) fn look_up(&mut self, purpose: Purpose, lookup: Lookup) {
+        match lookup.list() {
+            Some(list) => {
+                let tag = self.tag(Wait::Lookup(purpose, lookup));
+                self.client.list_offsets(&list, &self.replies, tag, ASK);
+            }
+            None => self.found(purpose, lookup),
+        }
+    }
+
+    pub(super) fn begin_timers(&mut self, now: Instant) {
+        if !self.asking && self.ask_at.is_some_and(|at| at <= now) {
+            self.ask_at = None;
+            self.ask();
+        }
+        while let Some(i) = self.again.iter().position(|(at, ..)| *at <= now) {
+            let (_, purpose, lookup) = self.again.swap_remove(i);
+            self.look_up(purpose, lookup);
+        }
+    }
+
+    /// Asks for the stored offsets of every topic that has a partition waiting for its own.
+    fn ask(&mut self) {
+        let Some(group) = self.group.clone() else {
+            return;
+        };
+        let mut topics: Vec<u32> = self
+            .parts
+            .iter()
+            .filter(|(_, p)| p.state == State::Asking)
+            .map(|(place, _)| place.0)
+            .collect();
+        topics.dedup();
+        if topics.is_empty() {
+            return;
+        }
+        let mut list = List::new();
+        for topic in topics {
+            for partition in 0..self.counts[topic as usize] {
+                list.add(&self.topics[topic as usize], partition, -1001);
+            }
+        }
+        self.asking = true;
+        let tag = self.tag(Wait::Stored);
+        self.client
+            .group_offsets(&group, Some(&list), true, &self.replies, tag, ASK);
+    }
+
+    pub(super) fn answered(&mut self, tag: usize, answer: Answer) {
+        match (self.waits.remove(&tag), answer) {
+            (Some(Wait::Stored), Answer::Stored(answer)) => self.stored(answer),
+            (Some(Wait::Lookup(purpose, lookup)), Answer::Offsets(answer)) => {
+                self.looked_up(purpose, lookup, answer)
+            }
+            (Some(Wait::Ends), Answer::Offsets(Ok(ends))) => self.ends(&ends),
+            (Some(Wait::Topics), Answer::Topics(answer)) => self.watched(answer),
+            _ => {}
+        }
+    }
+
+    fn stored(&mut self, answer: Result<Vec<NativePart>, Failure>) {
+        self.asking = false;
+        let now = Instant::now();
+        let parts = match answer {
+            Ok(parts) => parts,
+            Err(failure) => {
+                // A failure must never look like "nothing stored": ask again.
+                tracing::warn!(target: "bus::kafka", group = ?self.group, "reading stored positions: {}", failure.text);
+                self.ask_at = Some(now + AGAIN);
+                return;
+            }
+        };
+        let mut begin = Vec::new();
+        let mut missing = Vec::new();
+        let asking: Vec<Place> = self
+            .parts
+            .iter()
+            .filter(|(_, p)| p.state == State::Asking)
+            .map(|(place, _)| *place)
+            .collect();
+        for place in asking {
+            let topic = self.topic(place);
+            match parts.iter().find(|p| p.topic == *topic && p.partition == place.1) {
+                Some(part) if part.code.is_ok() && part.offset >= 0 => {
+                    begin.push((place, part.offset, notes::decode(&part.metadata)));
+                }
+                Some(part) if part.code.is_ok() => missing.push(place),
+                // A former owner's open transaction, a coordinator that moves, or a count that grew meanwhile.
+                Some(_) | None => self.ask_at = Some(now + AGAIN),
+            }
+        }
+        for place in missing {
+            let topic = self.topic(place);
+            let begun = parts
+                .iter()
+                .any(|p| p.topic == *topic && p.code.is_ok() && p.offset >= 0);
+            let unclear = parts.iter().any(|p| p.topic == *topic && !p.code.is_ok());
+            if unclear {
+                self.ask_at = Some(now + AGAIN);
+            } else if begun {
+                self.start_topic(place.0, vec![place.1], &Start::Earliest);
+            } else if self.parts.contains_key(&(place.0, 0)) {
+                if place.1 == 0 {
+                    let all = (0..self.counts[place.0 as usize]).collect();
+                    self.start_topic(place.0, all, &self.start.clone());
+                }
+            } else if now > *self.left_since.entry(place.0).or_insert(now) + LEFT {
+                self.start_topic(place.0, vec![place.1], &self.start.clone());
+            } else {
+                self.ask_at = Some(now + AGAIN);
+            }
+        }
+        self.begin(begin);
+    }
+
+    /// Looks up and stores where the group begins in these partitions.
+    fn start_topic(&mut self, topic: u32, partitions: Vec<u32>, start: &Start) {
+        let name = self.topics[topic as usize].clone();
+        let mut specs = Vec::new();
+        for partition in partitions {
+            match Spec::of(start, partition) {
+                Ok(spec) => specs.push(((name.clone(), partition), spec)),
+                Err(error) => {
+                    self.fail(error.context(format_args!("topic `{name}`")));
+                    return;
+                }
+            }
+        }
+        self.look_up(Purpose::Start, Lookup::new(specs));
+    }
+
+    fn looked_up(&mut self, purpose: Purpose, mut lookup: Lookup, answer: Result<Vec<Offset>, Failure>) {
+        let code = match answer {
+            Ok(answers) => lookup.merge(answers),
+            Err(failure) => Some(failure.code),
+        };
+        let Some(code) = code else {
+            self.look_up(purpose, lookup);
+            return;
+        };
+        let error = error::of_code("finding positions", code);
+        if matches!(error.kind(), ErrorKind::Denied) {
+            self.fail(error);
+            return;
+        }
+        tracing::debug!(target: "bus::kafka", ?code, ?purpose, "finding positions again");
+        self.again.push((Instant::now() + AGAIN, purpose, lookup));
+    }
+
+    /// Every position of a lookup is known.
+    fn found(&mut self, purpose: Purpose, lookup: Lookup) {
+        let found = lookup.found;
+        match purpose {
+            Purpose::Start => {
+                let mut list = List::new();
+                for ((topic, partition), offset) in &found {
+                    list.add(topic, *partition, *offset);
+                }
+                let tag = self.tag(Wait::StartStored);
+                if let Err(failure) = self.client.commit(&list, &self.replies, tag) {
+                    self.waits.remove(&tag);
+                    self.start_stored(Some(failure));
+                }
+            }
+            Purpose::Open => {
+                let begin = found
+                    .into_iter()
+                    .filter_map(|((topic, partition), offset)| {
+                        Some(((self.index(&topic)?, partition), offset, Bytes::new()))
+                    })
+                    .collect();
+                self.begin(begin);
+                self.is_ready(Ok(()));
+            }
+            Purpose::Seek(place) => {
+                if let Some(offset) = found.into_values().next() {
+                    self.store_seek(place, offset);
+                }
+            }
+            Purpose::Loss(place) => {
+                if let Some(beginning) = found.into_values().next() {
+                    self.lost_records(place, beginning);
+                }
+            }
+            Purpose::Truncated(place) => {
+                if let Some(end) = found.into_values().next() {
+                    self.truncated(place, end);
+                }
+            }
+        }
+    }
+
+    /// A new group's start was stored, or not; either way the stored offsets say how it is.
+    pub(super) fn start_stored(&mut self, failure: Option<Failure>) {
+        let now = Instant::now();
+        match failure {
+            None => self.ask_at = Some(now),
+            Some(failure) => {
+                tracing::debug!(target: "bus::kafka", code = ?failure.code, "storing a start: {}", failure.text);
+                self.ask_at = Some(now + AGAIN);
+            }
+        }
+    }
+
+    /// Owns these from here on, and reads them from these offsets.
+    pub(super) fn begin(&mut self, begin: Vec<(Place, i64, Bytes)>) {
+        if begin.is_empty() {
+            return;
+        }
+        let mut list = List::new();
+        let mut ours = Vec::new();
+        for (place, offset, notes) in begin {
+            let topic = self.topic(place);
+            let Some(part) = self.parts.get_mut(&place) else {
+                continue;
+            };
+            // Before it is assigned, or its records may already be on their way to the main queue.
+            let Some(queue) = self.client.split(&topic, place.1) else {
+                continue;
+            };
+            queue.signal(self.wake.fd());
+            part.queue = Some(queue);
+            list.add(&topic, place.1, offset);
+            ours.push((place, offset, notes));
+        }
+        if let Err(failure) = self.client.assign(&list) {
+            tracing::warn!(target: "bus::kafka", code = ?failure.code, "assigning partitions: {}", failure.text);
+            self.ask_at = Some(Instant::now() + AGAIN);
+            return;
+        }
+        for (place, offset, notes) in ours {
+            if let Some(part) = self.parts.get_mut(&place) {
+                part.assigned = true;
+            }
+            self.gain(place, offset, notes);
+        }
+        self.nudge();
+    }
+
+    /// A new epoch.
+    pub(super) fn gain(&mut self, place: Place, offset: i64, notes: Bytes) {
+        let topic = self.topic(place);
+        let Some(part) = self.parts.get_mut(&place) else {
+            return;
+        };
+        self.epoch += 1;
+        part.shard = Shard {
+            topic: place.0,
+            partition: place.1,
+            epoch: self.epoch,
+        };
+        part.state = State::Active;
+        part.expected = offset;
+        part.stored = offset;
+        part.notes = notes.clone();
+        part.end = End::Unknown;
+        part.gauge = self.mail.gained(part.shard, topic, offset.max(0) as u128, notes);
+    }
+
+    /// Asks where the owned partitions end. Besides, it wakes librdkafka's broker threads, which a rebalance paused
+    /// and which would otherwise notice that it is over only after a second.
+    pub(super) fn nudge(&mut self) {
+        let mut list = List::new();
+        for (place, _) in self.parts.iter().filter(|(_, p)| p.state == State::Active) {
+            list.add(&self.topics[place.0 as usize], place.1, END);
+        }
+        if list.is_empty() {
+            return;
+        }
+        let tag = self.tag(Wait::Ends);
+        self.client.list_offsets(&list, &self.replies, tag, ASK);
+    }
+
+    fn ends(&mut self, ends: &[Offset]) {
+        for end in ends.iter().filter(|e| e.code.is_ok()) {
+            let Some(topic) = self.index(&end.topic) else {
+                continue;
+            };
+            if let Some(part) = self.parts.get_mut(&(topic, end.partition))
+                && part.state == State::Active
+                && part.end == End::Unknown
+            {
+                part.end = End::At(end.offset);
+                super::intake::reached(part, -1, &self.mail);
+            }
+        }
+    }
+
+    /// Voids the shard and gains it again elsewhere.
+    pub(super) fn seek(&mut self, shard: Shard, to: &Start) -> Result<()> {
+        let place = (shard.topic, shard.partition);
+        let Some(part) = self
+            .parts
+            .get_mut(&place)
+            .filter(|p| p.is(shard) && p.state == State::Active)
+        else {
+            return Err(Error::fenced(format_args!("partition {}", shard.partition)));
+        };
+        if *to == Start::Stored {
+            return Err(Error::invalid(
+                "seek to a position, a time or an end; `Stored` is where it stands",
+            ));
+        }
+        let spec = Spec::of(to, place.1)?;
+        part.state = State::Finding;
+        self.mail.lost(shard);
+        let name = self.topic(place);
+        self.look_up(Purpose::Seek(place), Lookup::new([((name, place.1), spec)]));
+        Ok(())
+    }
+
+    fn store_seek(&mut self, place: Place, offset: i64) {
+        if self.parts.get(&place).is_none_or(|p| p.state != State::Finding) {
+            return;
+        }
+        if self.group.is_none() {
+            self.sought(place, offset);
+            return;
+        }
+        let mut list = List::new();
+        list.add(&self.topic(place), place.1, offset);
+        let tag = self.tag(Wait::SeekStored(place, offset));
+        if let Err(failure) = self.client.commit(&list, &self.replies, tag) {
+            self.waits.remove(&tag);
+            self.seek_stored(place, offset, Some(failure));
+        }
+    }
+
+    pub(super) fn seek_stored(&mut self, place: Place, offset: i64, failure: Option<Failure>) {
+        match failure {
+            None => self.sought(place, offset),
+            Some(_) if self.parts.get(&place).is_some_and(|p| p.state == State::Finding) => {
+                let name = self.topic(place);
+                let lookup = Lookup::new([((name, place.1), Spec::At(offset))]);
+                self.again
+                    .push((Instant::now() + AGAIN, Purpose::Seek(place), lookup));
+            }
+            Some(_) => {}
+        }
+    }
+
+    fn sought(&mut self, place: Place, offset: i64) {
+        if self.parts.get(&place).is_none_or(|p| p.state != State::Finding) {
+            return;
+        }
+        let mut list = List::new();
+        list.add(&self.topic(place), place.1, offset);
+        if let Err(failure) = self.client.seek(&mut list, ASK) {
+            // A partition that had stopped fetching cannot seek, only start again.
+            tracing::debug!(target: "bus::kafka", code = ?failure.code, "seeking by assigning again");
+            if !self.restart(place, offset) {
+                return;
+            }
+        }
+        self.gain(place, offset, Bytes::new());
+        self.nudge();
+    }
+
+    /// Starts fetching again by taking the partition out of the assignment and putting it back. Whether it is ours
+    /// still: a revocation that came at the same moment would take that for its answer, so whatever it lists counts
+    /// as lost already.
+    fn restart(&mut self, place: Place, offset: i64) -> bool {
+        let topic = self.topic(place);
+        let mut list = List::new();
+        list.add(&topic, place.1, offset);
+        let result = self.client.unassign(&list).and_then(|()| {
+            let queue = self.client.split(&topic, place.1);
+            if let (Some(queue), Some(part)) = (queue, self.parts.get_mut(&place)) {
+                queue.signal(self.wake.fd());
+                part.queue = Some(queue);
+            }
+            self.client.assign(&list)
+        });
+        if let Err(failure) = result {
+            tracing::warn!(target: "bus::kafka", code = ?failure.code, "starting a partition again: {}", failure.text);
+        }
+        if self.group.is_some() {
+            self.lose_what_is_revoked_now();
+        }
+        self.parts.get(&place).is_some_and(|p| p.state != State::Void)
+    }
+
+    /// A partition cannot go on by itself.
+    pub(super) fn trouble(&mut self, place: Place, code: Code) {
+        match code {
+            Code::AUTO_OFFSET_RESET | Code::OFFSET_OUT_OF_RANGE => {
+                let name = self.topic(place);
+                let lookup = Lookup::new([((name, place.1), Spec::Ask(BEGINNING))]);
+                self.look_up(Purpose::Loss(place), lookup);
+            }
+            Code::UNKNOWN_TOPIC_OR_PART | Code::UNKNOWN_TOPIC_LOCAL | Code::UNKNOWN_PARTITION_LOCAL => {
+                self.watch_at = Instant::now();
+            }
+            Code::TOPIC_AUTHORIZATION => {
+                let what = format!("reading topic `{}`", self.topic(place));
+                self.fail(error::of_code(what, code));
+            }
+            code => tracing::warn!(
+                target: "bus::kafka", topic = %self.topic(place), partition = place.1, ?code,
+                "fetching: {}", code.text()
+            ),
+        }
+    }
+
+    /// The position was out of range, and this is the oldest there is.
+    fn lost_records(&mut self, place: Place, beginning: i64) {
+        let Some(part) = self.parts.get_mut(&place).filter(|p| p.state == State::Active) else {
+            return;
+        };
+        if beginning <= part.expected {
+            let name = self.topic(place);
+            let lookup = Lookup::new([((name, place.1), Spec::Ask(END))]);
+            self.look_up(Purpose::Truncated(place), lookup);
+            return;
+        }
+        let (shard, from) = (part.shard, part.expected);
+        part.expected = beginning;
+        self.mail.urgent(BusEvent::DataLoss {
+            shard,
+            from: from.max(0) as u128,
+            to: beginning as u128,
+        });
+        self.restart(place, beginning);
+    }
+
+    /// The log ends before the position: an unclean election cut it, or the topic was made anew.
+    fn truncated(&mut self, place: Place, end: i64) {
+        self.watch_at = Instant::now();
+        let Some(part) = self.parts.get_mut(&place).filter(|p| p.state == State::Active) else {
+            return;
+        };
+        let expected = part.expected;
+        if end >= expected {
+            self.restart(place, expected);
+            return;
+        }
+        tracing::error!(
+            target: "bus::kafka", topic = %self.topics[place.0 as usize], partition = place.1,
+            "the log ends at {end}, before position {expected}: records were lost"
+        );
+        let shard = part.shard;
+        part.state = State::Finding;
+        self.mail.urgent(BusEvent::DataLoss {
+            shard,
+            from: end as u128,
+            to: expected as u128,
+        });
+        self.mail.lost(shard);
+        self.store_seek(place, end);
+    }
+}

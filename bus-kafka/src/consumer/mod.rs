@@ -1,0 +1,168 @@
+//! Reading. One thread owns the client: it creates it, polls it, copies records out, commits, leaves, drops it. The
+//! async side never touches the client, and the thread never waits for the application.
+//!
+//! | file | what |
+//! |---|---|
+//! | `reader` | the thread's state and its loop |
+//! | `begin` | where a partition begins: stored offsets, a new group's start, seeks, data loss |
+//! | `intake` | from fetched records to batches |
+//! | `handover` | rebalances: losing, releasing, losing at once |
+//! | `commits` | offsets and notes, one request in flight |
+//! | `freeze` | a process that was stopped and wakes |
+//! | `watch` | partitions added, topics deleted |
+//! | `leave` | closing, bounded |
+//! | `mailbox`, `wake` | what lies between the thread and the application |
+//! | `subscriber`, `ack` | the application's halves |
+
+mod ack;
+mod begin;
+mod commits;
+mod freeze;
+mod handover;
+mod intake;
+mod leave;
+mod mailbox;
+mod part;
+mod reader;
+mod subscriber;
+mod wake;
+mod watch;
+
+use crate::{KafkaConfig, admin::Requests, health::Health, kafka::Outputs};
+use bus_core::{Ack, Done, Error, ErrorKind, Name, Result, Scope, Shard, Source, Start, Subscriber};
+use std::sync::{Arc, mpsc};
+use tokio::sync::oneshot;
+
+/// What the application's halves ask of the thread.
+pub(crate) enum Command {
+    Commit(Vec<Done>, oneshot::Sender<Vec<Result<()>>>),
+    Release(Shard, oneshot::Sender<Result<()>>),
+    Seek(Shard, Start, oneshot::Sender<Result<()>>),
+    Close(oneshot::Sender<()>),
+}
+
+/// What both halves send commands through.
+#[derive(Clone, Debug)]
+pub(crate) struct Line {
+    commands: mpsc::Sender<Command>,
+    wake: Arc<wake::Wake>,
+}
+
+impl Line {
+    /// # Errors
+    /// `Closed` where the thread has ended.
+    fn send(&self, command: Command) -> Result<()> {
+        self.commands
+            .send(command)
+            .map_err(|_| Error::closed("the subscription"))?;
+        self.wake.wake();
+        Ok(())
+    }
+    async fn ask<T>(&self, command: impl FnOnce(oneshot::Sender<T>) -> Command) -> Result<T> {
+        let (reply, answer) = oneshot::channel();
+        self.send(command(reply))?;
+        answer.await.map_err(|_| Error::closed("the subscription"))
+    }
+}
+
+/// Joins a group, or opens partitions for everyone.
+pub(crate) async fn subscribe(
+    config: &KafkaConfig,
+    requests: Arc<Requests>,
+    outputs: Arc<Outputs>,
+    health: Arc<Health>,
+    source: Source,
+) -> Result<(Box<dyn Subscriber>, Arc<dyn Ack>)> {
+    if source.exactly_once {
+        return Err(Error::new(
+            ErrorKind::Unsupported,
+            "exactly once is not built into the kafka backend yet; subscribe without it, or dedupe by the delivery's id",
+        ));
+    }
+    if source.topics.is_empty() {
+        return Err(Error::invalid("a subscription needs at least one topic"));
+    }
+    let mut counts = Vec::new();
+    for topic in &source.topics {
+        counts.push(requests.partitions(topic).await?);
+    }
+    match &source.scope {
+        Scope::Group(group) => {
+            bus_core::check_name(group)?;
+            if source.start == Start::Stored {
+                let stored = requests.stored(group).await?;
+                if let Some(topic) = source
+                    .topics
+                    .iter()
+                    .find(|t| !stored.iter().any(|p| p.topic == ***t))
+                {
+                    return Err(Error::new(
+                        ErrorKind::GroupMissing,
+                        format!(
+                            "group `{group}` has no stored position in topic `{topic}`, and the start is `Stored`"
+                        ),
+                    ));
+                }
+            }
+        }
+        Scope::Everyone { partitions } => {
+            if source.start == Start::Stored {
+                return Err(Error::invalid(
+                    "`Everyone` has no stored positions: choose another start",
+                ));
+            }
+            for (topic, count) in source.topics.iter().zip(&counts) {
+                if let Some(bad) = partitions.iter().flatten().find(|p| *p >= count) {
+                    return Err(Error::invalid(format!(
+                        "topic `{topic}` has no partition {bad}; it has {count}, from 0"
+                    )));
+                }
+            }
+        }
+    }
+    start(config, requests, outputs, health, source, counts).await
+}
+
+async fn start(
+    config: &KafkaConfig,
+    requests: Arc<Requests>,
+    outputs: Arc<Outputs>,
+    health: Arc<Health>,
+    source: Source,
+    counts: Vec<u32>,
+) -> Result<(Box<dyn Subscriber>, Arc<dyn Ack>)> {
+    let no_thread = |e| Error::unavailable("no thread or socket pair for a kafka subscription").source(e);
+    let (wake, sleep) = wake::pair().map_err(no_thread)?;
+    let mail = mailbox::Mailbox::new(wake.clone());
+    let (commands, inbox) = mpsc::channel();
+    let (ready, is_ready) = oneshot::channel();
+    let line = Line {
+        commands,
+        wake: wake.clone(),
+    };
+    let subscriber = subscriber::KafkaSubscriber::new(mail.clone(), line.clone(), config.session_timeout);
+    let ack = ack::KafkaAck::new(mail.clone(), line, requests, outputs);
+    let setup = reader::Setup {
+        config: config.clone(),
+        source,
+        counts,
+        wake,
+        sleep,
+        mail,
+        inbox,
+        ready,
+        health,
+    };
+    std::thread::Builder::new()
+        .name("bus-kafka-reader".to_owned())
+        .spawn(move || reader::run(setup))
+        .map_err(no_thread)?;
+    is_ready.await.map_err(|_| Error::closed("the subscription"))??;
+    Ok((Box::new(subscriber), Arc::new(ack)))
+}
+
+/// The group that a reader without a group names itself by towards librdkafka, which wants one. Nothing is ever
+/// stored under it.
+fn nobody(client_id: &str) -> Name {
+    Name::from(format!("{client_id}.everyone"))
+}

@@ -1,0 +1,74 @@
+//! One partition, as the thread knows it.
+
+use super::mailbox::Gauge;
+use crate::native::Queue;
+use bus_core::{Bytes, Shard};
+use std::sync::Arc;
+
+/// A topic's index in the subscription, and a partition.
+pub(super) type Place = (u32, u32);
+
+pub(super) struct Part {
+    pub(super) state: State,
+    /// Part of librdkafka's assignment.
+    pub(super) assigned: bool,
+    /// The last epoch in which it was owned; valid in `Active` and `Leaving`.
+    pub(super) shard: Shard,
+    pub(super) queue: Option<Queue>,
+    pub(super) gauge: Arc<Gauge>,
+    /// The offset that the next record has at least.
+    pub(super) expected: i64,
+    /// What the last commit of this epoch stored.
+    pub(super) stored: i64,
+    pub(super) notes: Bytes,
+    /// The end that was seen when it was gained, until it is reached.
+    pub(super) end: End,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum State {
+    /// Assigned by the group; its stored offset is being asked for.
+    Asking,
+    /// Its position is being looked up or stored.
+    Finding,
+    /// Owned: records flow.
+    Active,
+    /// Owned until it is released or its grace is over: no records any more.
+    Leaving,
+    /// Not owned, though perhaps still in librdkafka's assignment.
+    Void,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum End {
+    Unknown,
+    At(i64),
+    Reached,
+}
+
+impl Part {
+    pub(super) fn new(place: Place, state: State) -> Self {
+        Self {
+            state,
+            assigned: false,
+            shard: Shard {
+                topic: place.0,
+                partition: place.1,
+                epoch: 0,
+            },
+            queue: None,
+            gauge: Arc::default(),
+            expected: 0,
+            stored: 0,
+            notes: Bytes::new(),
+            end: End::Unknown,
+        }
+    }
+    /// Owned in exactly this epoch.
+    pub(super) fn is(&self, shard: Shard) -> bool {
+        self.shard == shard && matches!(self.state, State::Active | State::Leaving)
+    }
+    pub(super) fn is_owned(&self) -> bool {
+        matches!(self.state, State::Active | State::Leaving)
+    }
+}

@@ -1,0 +1,392 @@
+//! The thread: its state and its loop.
+
+use super::{
+    Command,
+    begin::Purpose,
+    commits::Commits,
+    handover::Revoke,
+    mailbox::Mailbox,
+    part::{Part, Place, State},
+    wake::{Sleep, Wake},
+};
+use crate::{
+    KafkaConfig,
+    admin::Lookup,
+    events,
+    health::Health,
+    native::{Client, Code, Event, Fetch, Kind, List, Queue},
+};
+use bus_core::{Error, Name, Result, Scope, Source, Start};
+use std::{
+    collections::{BTreeMap, HashMap},
+    ops::ControlFlow,
+    sync::{Arc, mpsc},
+    time::{Duration, Instant},
+};
+use tokio::sync::oneshot;
+
+/// The longest sleep. A thread that comes round less often than this was frozen or starved.
+pub(super) const TICK: Duration = Duration::from_millis(250);
+/// Records read at a time from one partition.
+const FETCH: usize = 1_000;
+
+/// What a thread is started with.
+pub(super) struct Setup {
+    pub(super) config: KafkaConfig,
+    pub(super) source: Source,
+    pub(super) counts: Vec<u32>,
+    pub(super) wake: Arc<Wake>,
+    pub(super) sleep: Sleep,
+    pub(super) mail: Arc<Mailbox>,
+    pub(super) inbox: mpsc::Receiver<Command>,
+    pub(super) ready: oneshot::Sender<Result<()>>,
+    pub(super) health: Arc<Health>,
+}
+
+pub(super) struct Reader {
+    pub(super) client: Arc<Client>,
+    /// Rebalances, errors, log lines.
+    pub(super) main: Queue,
+    /// Answers to what the thread asked.
+    pub(super) replies: Queue,
+    pub(super) wake: Arc<Wake>,
+    sleep: Sleep,
+    pub(super) mail: Arc<Mailbox>,
+    inbox: mpsc::Receiver<Command>,
+    pub(super) health: Arc<Health>,
+    pub(super) config: KafkaConfig,
+    pub(super) topics: Vec<Name>,
+    /// Partitions of each topic, as last seen, and the topic's id.
+    pub(super) counts: Vec<u32>,
+    pub(super) ids: Vec<Option<(i64, i64)>>,
+    /// `None`: everyone.
+    pub(super) group: Option<Name>,
+    /// Whether new partitions belong to this reader of `Everyone`.
+    pub(super) all: bool,
+    pub(super) start: Start,
+    pub(super) parts: BTreeMap<Place, Part>,
+    pub(super) epoch: u64,
+    /// What an answer is for, by its tag.
+    pub(super) waits: HashMap<usize, Wait>,
+    next_tag: usize,
+    /// When stored offsets are to be asked for.
+    pub(super) ask_at: Option<Instant>,
+    pub(super) asking: bool,
+    /// Since when a topic's start has been left to the owner of its first partition.
+    pub(super) left_since: HashMap<u32, Instant>,
+    pub(super) again: Vec<(Instant, Purpose, Lookup)>,
+    pub(super) revoke: Option<Revoke>,
+    pub(super) commits: Commits,
+    pub(super) doubt: Option<super::freeze::Doubt>,
+    pub(super) last_round: Instant,
+    pub(super) watch_at: Instant,
+    pub(super) missing: Vec<u8>,
+    fetch: Fetch,
+    pub(super) ready: Option<oneshot::Sender<Result<()>>>,
+    /// A fatal error was reported: only leaving is left.
+    pub(super) failed: bool,
+}
+
+/// What an answer is for.
+pub(super) enum Wait {
+    Stored,
+    Lookup(Purpose, Lookup),
+    /// The positions of a new group in a topic were stored.
+    StartStored,
+    /// The position of a seek was stored.
+    SeekStored(Place, i64),
+    Commit(super::commits::Flight),
+    Proof,
+    Ends,
+    Topics,
+}
+
+pub(super) fn run(setup: Setup) {
+    let mut reader = match Reader::new(setup) {
+        Ok(reader) => reader,
+        Err((ready, error)) => {
+            let _ = ready.send(Err(error));
+            return;
+        }
+    };
+    loop {
+        match reader.round() {
+            ControlFlow::Continue(()) => {}
+            ControlFlow::Break(reply) => {
+                reader.leave(reply);
+                return;
+            }
+        }
+    }
+}
+
+type Refused = (oneshot::Sender<Result<()>>, Error);
+
+impl Reader {
+    fn new(setup: Setup) -> std::result::Result<Self, Refused> {
+        let Setup {
+            config,
+            source,
+            counts,
+            wake,
+            sleep,
+            mail,
+            inbox,
+            ready,
+            health,
+        } = setup;
+        let group = match &source.scope {
+            Scope::Group(group) => Some(group.clone()),
+            Scope::Everyone { .. } => None,
+        };
+        let name = group.clone().unwrap_or_else(|| super::nobody(&config.client_id));
+        let conf = match config.consumer_conf(&name, counts.iter().sum()) {
+            Ok(conf) => conf,
+            Err(error) => return Err((ready, error)),
+        };
+        let client = match Client::consumer(conf) {
+            Ok(client) => client,
+            Err(why) => return Err((ready, Error::invalid(format!("kafka consumer: {why}")))),
+        };
+        let Some(main) = client.consumer_queue() else {
+            return Err((ready, Error::invalid("kafka consumer: no queue")));
+        };
+        let replies = client.new_queue();
+        main.signal(wake.fd());
+        replies.signal(wake.fd());
+        let now = Instant::now();
+        let topics = source.topics;
+        let mut reader = Self {
+            main,
+            replies,
+            client,
+            wake,
+            sleep,
+            mail,
+            inbox,
+            health,
+            watch_at: now + config.metadata_refresh,
+            config,
+            ids: vec![None; topics.len()],
+            missing: vec![0; topics.len()],
+            topics,
+            counts,
+            all: matches!(source.scope, Scope::Everyone { partitions: None }),
+            group,
+            start: source.start,
+            parts: BTreeMap::new(),
+            epoch: 0,
+            waits: HashMap::new(),
+            next_tag: 1,
+            ask_at: None,
+            asking: false,
+            left_since: HashMap::new(),
+            again: Vec::new(),
+            revoke: None,
+            commits: Commits::default(),
+            doubt: None,
+            last_round: now,
+            fetch: Fetch::new(FETCH),
+            ready: Some(ready),
+            failed: false,
+        };
+        let begun = match source.scope {
+            Scope::Group(_) => reader
+                .client
+                .subscribe(&List::topics(reader.topics.iter().map(|t| &**t)))
+                .map_err(|f| crate::error::classify("subscribing", &f)),
+            Scope::Everyone { partitions } => reader.open(partitions),
+        };
+        if let Err(error) = begun
+            && let Some(ready) = reader.ready.take()
+        {
+            return Err((ready, error));
+        }
+        if reader.group.is_some() {
+            reader.is_ready(Ok(()));
+        }
+        Ok(reader)
+    }
+
+    /// Tells `subscribe` that it may return.
+    pub(super) fn is_ready(&mut self, result: Result<()>) {
+        if let Some(ready) = self.ready.take() {
+            let _ = ready.send(result);
+        }
+    }
+
+    /// Registers what an answer will be for.
+    pub(super) fn tag(&mut self, wait: Wait) -> usize {
+        let tag = self.next_tag;
+        self.next_tag += 1;
+        self.waits.insert(tag, wait);
+        tag
+    }
+
+    /// Once round. `Break` with the one to tell when everything is closed.
+    fn round(&mut self) -> ControlFlow<Option<oneshot::Sender<()>>> {
+        let now = Instant::now();
+        self.notice_freeze(now);
+        self.mail.beat(now);
+        loop {
+            match self.inbox.try_recv() {
+                Ok(Command::Close(reply)) => return ControlFlow::Break(Some(reply)),
+                Ok(command) => self.command(command),
+                Err(mpsc::TryRecvError::Empty) => break,
+                // Both halves were dropped.
+                Err(mpsc::TryRecvError::Disconnected) => return ControlFlow::Break(None),
+            }
+        }
+        self.serve();
+        if !self.failed {
+            self.timers(now);
+        }
+        if self.failed || !self.intake() {
+            let wait = self.until_next(Instant::now());
+            let Self { sleep, wake, .. } = self;
+            sleep.wait(wake, wait);
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn command(&mut self, command: Command) {
+        match command {
+            Command::Commit(done, reply) => self.commit(done, reply),
+            Command::Release(shard, reply) => {
+                self.release(shard);
+                let _ = reply.send(Ok(()));
+            }
+            Command::Seek(shard, to, reply) => {
+                let _ = reply.send(self.seek(shard, &to));
+            }
+            Command::Close(_) => {}
+        }
+    }
+
+    /// Everything librdkafka has to say, until it has no more: it signals only what comes after a queue was read.
+    pub(super) fn serve(&mut self) {
+        for _ in 0..1_000 {
+            let mut idle = true;
+            // An event borrows from its queue, which lies beside what handles it.
+            if let Some(heard) = self.main.poll(Duration::ZERO).map(|e| self.hear(&e)) {
+                idle = false;
+                self.act(heard);
+            }
+            if let Some(heard) = self.replies.poll(Duration::ZERO).map(|e| self.hear(&e)) {
+                idle = false;
+                self.act(heard);
+            }
+            if idle && self.main.is_empty() && self.replies.is_empty() {
+                return;
+            }
+        }
+    }
+
+    /// Copies an event out of librdkafka.
+    fn hear(&self, event: &Event<'_>) -> Heard {
+        match event.kind() {
+            Kind::Rebalance if event.code() == Code::ASSIGN_PARTITIONS => Heard::Assigned(event.parts()),
+            Kind::Rebalance => Heard::Revoked(event.parts()),
+            Kind::Commit => Heard::Committed(event.tag(), event.failure(), event.parts()),
+            Kind::Answer => Heard::Answer(event.tag(), super::begin::Answer::read(event)),
+            Kind::Error if event.code() == Code::UNKNOWN_TOPIC_OR_PART => Heard::TopicDoubt,
+            _ => {
+                let client = self.group.as_deref().unwrap_or("everyone");
+                match events::common(event, client, &self.health) {
+                    Some(fatal) => Heard::Fatal(fatal),
+                    None => Heard::Nothing,
+                }
+            }
+        }
+    }
+
+    fn act(&mut self, heard: Heard) {
+        match heard {
+            Heard::Nothing => {}
+            Heard::Assigned(parts) => self.assigned(&parts),
+            Heard::Revoked(parts) => self.revoked(&parts),
+            Heard::Committed(tag, failure, parts) => self.committed(tag, failure, &parts),
+            Heard::Answer(tag, answer) => self.answered(tag, answer),
+            Heard::TopicDoubt => self.watch_at = Instant::now(),
+            Heard::Fatal(fatal) => self.fail(crate::error::classify(
+                "the kafka consumer failed for good",
+                &fatal,
+            )),
+        }
+    }
+
+    /// Every shard is lost, and `receive` ends with this error.
+    pub(super) fn fail(&mut self, error: Error) {
+        tracing::error!(target: "bus::kafka", "{error}");
+        self.void_all();
+        self.failed = true;
+        self.is_ready(Err(error.duplicate()));
+        self.mail.fail(error);
+        self.answer_commits_with(|| Error::closed("the subscription"));
+    }
+
+    fn timers(&mut self, now: Instant) {
+        self.begin_timers(now);
+        self.revoke_timer(now);
+        self.doubt_timer(now);
+        self.watch_timer(now);
+        self.pump_commits();
+    }
+
+    /// How long the thread may sleep.
+    fn until_next(&self, now: Instant) -> Duration {
+        let retry = self.again.iter().map(|(at, ..)| *at).min();
+        [
+            self.ask_at,
+            retry,
+            self.revoke.as_ref().map(|r| r.deadline),
+            self.doubt.as_ref().map(|d| d.try_at),
+        ]
+        .into_iter()
+        .flatten()
+        .map(|at| at.saturating_duration_since(now))
+        .fold(TICK, Duration::min)
+    }
+
+    /// Records of all partitions that have room.
+    fn intake(&mut self) -> bool {
+        if self.doubt.is_some() {
+            return false;
+        }
+        let mut busy = false;
+        let mut troubled = Vec::new();
+        for (place, part) in &mut self.parts {
+            if part.state == State::Active && self.mail.has_room(&part.gauge) {
+                let taken = super::intake::take(part, &mut self.fetch, &self.mail);
+                busy |= taken.any;
+                if let Some(code) = taken.trouble {
+                    troubled.push((*place, code));
+                }
+            }
+        }
+        for (place, code) in troubled {
+            self.trouble(place, code);
+        }
+        busy
+    }
+
+    pub(super) fn topic(&self, place: Place) -> Name {
+        self.topics[place.0 as usize].clone()
+    }
+    /// The index of a topic of this subscription.
+    pub(super) fn index(&self, topic: &str) -> Option<u32> {
+        self.topics.iter().position(|t| **t == *topic).map(|i| i as u32)
+    }
+}
+
+/// An event, copied.
+enum Heard {
+    Nothing,
+    Assigned(Vec<crate::native::Part>),
+    Revoked(Vec<crate::native::Part>),
+    Committed(usize, Option<crate::native::Failure>, Vec<crate::native::Part>),
+    Answer(usize, super::begin::Answer),
+    /// Some topic or partition is unknown to a broker.
+    TopicDoubt,
+    Fatal(crate::native::Failure),
+}

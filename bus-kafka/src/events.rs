@@ -1,0 +1,53 @@
+//! Events that every client has: log lines, errors, token refreshes.
+
+use crate::{
+    health::Health,
+    native::{Code, Event, Kind},
+};
+
+/// Deals with an event that is not the caller's own business. A fatal error is the caller's: it comes back.
+pub(crate) fn common(event: &Event<'_>, client: &str, health: &Health) -> Option<crate::native::Failure> {
+    match event.kind() {
+        Kind::Log => {
+            if let Some((facility, line, level)) = event.log() {
+                log(client, facility.trim(), line.trim(), level);
+            }
+            None
+        }
+        Kind::Error => {
+            let failure = event.failure()?;
+            match failure.code {
+                Code::ALL_BROKERS_DOWN => {
+                    health.down();
+                    tracing::warn!(target: "bus::kafka", client, "{}", failure.text);
+                }
+                Code::TRANSPORT | Code::RESOLVE | Code::AUTHENTICATION | Code::SSL => {
+                    health.reason(&failure.text);
+                    tracing::warn!(target: "bus::kafka", client, "{}", failure.text);
+                }
+                _ => tracing::warn!(target: "bus::kafka", client, code = ?failure.code, "{}", failure.text),
+            }
+            failure.fatal.then_some(failure)
+        }
+        Kind::Token => {
+            event
+                .refuse_token("set `sasl.oauthbearer.method=oidc` and its options; no other way is built in");
+            None
+        }
+        _ => None,
+    }
+}
+
+fn log(client: &str, facility: &str, line: &str, level: i32) {
+    // librdkafka also warns about every option that belongs to the other kind of client; both kinds get all options.
+    if facility == "CONFWARN" {
+        tracing::debug!(target: "librdkafka", client, facility, "{line}");
+        return;
+    }
+    match level {
+        0..=3 => tracing::error!(target: "librdkafka", client, facility, "{line}"),
+        4 => tracing::warn!(target: "librdkafka", client, facility, "{line}"),
+        5 | 6 => tracing::info!(target: "librdkafka", client, facility, "{line}"),
+        _ => tracing::debug!(target: "librdkafka", client, facility, "{line}"),
+    }
+}

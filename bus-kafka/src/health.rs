@@ -1,0 +1,45 @@
+//! What is known about the connection, for [`bus_core::Backend::health`].
+
+use bus_core::{Error, Result};
+use parking_lot::Mutex;
+
+/// The last word from any client: down with a reason, or up.
+#[derive(Debug, Default)]
+pub(crate) struct Health(Mutex<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    down: bool,
+    /// The last reason a broker could not be reached.
+    reason: Option<String>,
+}
+
+impl Health {
+    pub(crate) fn reason(&self, why: &str) {
+        self.0.lock().reason = Some(why.to_owned());
+    }
+    /// Every broker is out of reach.
+    pub(crate) fn down(&self) {
+        self.0.lock().down = true;
+    }
+    /// A broker answered.
+    pub(crate) fn up(&self) {
+        let mut state = self.0.lock();
+        if state.down {
+            *state = State::default();
+        }
+    }
+    pub(crate) fn last_reason(&self) -> Option<String> {
+        self.0.lock().reason.clone()
+    }
+    pub(crate) fn check(&self, brokers: &str) -> Result<()> {
+        let state = self.0.lock();
+        if !state.down {
+            return Ok(());
+        }
+        let reason = state.reason.as_deref().unwrap_or("connections were lost");
+        Err(Error::unavailable(format!(
+            "kafka at {brokers} is out of reach: {reason}"
+        )))
+    }
+}

@@ -1,0 +1,171 @@
+//! The backend.
+
+use crate::{
+    KafkaConfig,
+    admin::{KafkaAdmin, Requests},
+    consumer, error,
+    health::Health,
+    native::{Code, Failure},
+    notes,
+    producer::{KafkaPublisher, Producer},
+};
+use async_trait::async_trait;
+use bus_core::{Ack, Admin, Backend, Limits, Publisher, Result, Source, Subscriber};
+use parking_lot::Mutex;
+use std::{
+    fmt,
+    sync::{Arc, Weak},
+    time::{Duration, Instant},
+};
+
+/// Apache Kafka, seen by one process.
+pub struct Kafka {
+    config: KafkaConfig,
+    requests: Arc<Requests>,
+    outputs: Arc<Outputs>,
+    health: Arc<Health>,
+}
+
+impl Kafka {
+    /// Connects, and returns when a broker has answered.
+    /// # Errors
+    /// `Invalid` for an option that librdkafka does not know or accept; `Unavailable`, with the address and what to
+    /// try, when nobody answers within [`KafkaConfig::connect_timeout`]; `Denied` for wrong credentials.
+    pub async fn connect(config: KafkaConfig) -> Result<Self> {
+        // All three kinds of client, so that a wrong option is found here and not at the first publish.
+        config.producer_conf()?;
+        config.consumer_conf("check", 1)?;
+        let health = Arc::<Health>::default();
+        let requests = Requests::start(&config, health.clone())?;
+        preflight(&config, &requests, &health).await?;
+        let outputs = Outputs {
+            config: config.clone(),
+            health: health.clone(),
+            current: Mutex::default(),
+        };
+        Ok(Self {
+            config,
+            requests: Arc::new(requests),
+            outputs: Arc::new(outputs),
+            health,
+        })
+    }
+}
+
+/// Asks for the cluster until it answers or the time is over.
+async fn preflight(config: &KafkaConfig, requests: &Requests, health: &Health) -> Result<()> {
+    let deadline = Instant::now() + config.connect_timeout;
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let asked = requests.cluster(left.max(Duration::from_millis(100)));
+        let failure = match tokio::time::timeout(left, asked).await {
+            Ok(Ok(_)) => return Ok(()),
+            Ok(Err(failure)) => failure,
+            Err(_) => Failure::new(Code::TIMED_OUT),
+        };
+        match failure.code {
+            Code::AUTHENTICATION | Code::SASL_AUTHENTICATION | Code::CLUSTER_AUTHORIZATION => {
+                return Err(error::classify(
+                    format_args!("connecting to kafka at {}", config.brokers),
+                    &failure,
+                ));
+            }
+            _ if Instant::now() >= deadline => {
+                return Err(error::unreachable(
+                    &config.brokers,
+                    config.connect_timeout,
+                    health.last_reason(),
+                ));
+            }
+            _ => tokio::time::sleep(Duration::from_millis(50)).await,
+        }
+    }
+}
+
+impl fmt::Debug for Kafka {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Kafka")
+            .field("config", &self.config)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The producer that publishers and outputs share. It lives as long as anybody uses it.
+pub(crate) struct Outputs {
+    config: KafkaConfig,
+    health: Arc<Health>,
+    current: Mutex<Current>,
+}
+
+#[derive(Default)]
+struct Current {
+    shared: Weak<Producer>,
+    /// Held once a subscription has had outputs, or a client would come and go with each of them.
+    kept: Option<Arc<Producer>>,
+}
+
+impl Outputs {
+    /// A live producer: the one that there is, or a new one.
+    pub(crate) fn shared(&self) -> Result<Arc<Producer>> {
+        let mut current = self.current.lock();
+        if let Some(producer) = current.shared.upgrade()
+            && !producer.is_dead()
+        {
+            return Ok(producer);
+        }
+        let producer = Producer::start(&self.config, self.health.clone())?;
+        current.shared = Arc::downgrade(&producer);
+        current.kept = current.kept.take().map(|_| producer.clone());
+        Ok(producer)
+    }
+    /// The same, for the outputs of commits.
+    pub(crate) fn producer(&self) -> Result<Arc<Producer>> {
+        let producer = self.shared()?;
+        self.current.lock().kept = Some(producer.clone());
+        Ok(producer)
+    }
+}
+
+#[async_trait]
+impl Backend for Kafka {
+    fn name(&self) -> &'static str {
+        "kafka"
+    }
+
+    fn limits(&self) -> Limits {
+        Limits {
+            notes: notes::LIMIT,
+            // What a record needs besides its bytes, with a few headers.
+            message: self.config.message_max().saturating_sub(512),
+            outputs: 100_000,
+        }
+    }
+
+    async fn publisher(&self) -> Result<Arc<dyn Publisher>> {
+        let outputs = self.outputs.clone();
+        Ok(Arc::new(KafkaPublisher::new(
+            self.outputs.shared()?,
+            self.config.publish_deadline,
+            move || outputs.shared(),
+        )))
+    }
+
+    async fn subscribe(&self, source: Source) -> Result<(Box<dyn Subscriber>, Arc<dyn Ack>)> {
+        consumer::subscribe(
+            &self.config,
+            self.requests.clone(),
+            self.outputs.clone(),
+            self.health.clone(),
+            source,
+        )
+        .await
+    }
+
+    fn admin(&self) -> Arc<dyn Admin> {
+        Arc::new(KafkaAdmin::new(self.requests.clone()))
+    }
+
+    fn health(&self) -> Result<()> {
+        self.health.check(&self.config.brokers)
+    }
+}

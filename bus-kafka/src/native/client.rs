@@ -1,0 +1,214 @@
+//! A client: producer or consumer.
+
+use super::{Code, Conf, Failure, List, Queue, Sentence, text};
+use rdkafka::bindings::*;
+use std::{
+    ffi::c_int,
+    ptr::{self, NonNull},
+    sync::Arc,
+    time::Duration,
+};
+
+unsafe extern "C" {
+    // As in the generated bindings, with the codes as integers.
+    fn rd_kafka_subscribe(rk: *mut rd_kafka_t, topics: *const rd_kafka_topic_partition_list_t) -> c_int;
+    fn rd_kafka_metadata(
+        rk: *mut rd_kafka_t,
+        all: c_int,
+        only: *mut rd_kafka_topic_t,
+        out: *mut *const rd_kafka_metadata,
+        timeout: c_int,
+    ) -> c_int;
+}
+
+/// A librdkafka client. Dropping it does not leave a group politely; that takes [`Client::close`] first.
+pub(crate) struct Client {
+    rk: NonNull<rd_kafka_t>,
+}
+
+// SAFETY: librdkafka documents its clients as completely thread-safe.
+unsafe impl Send for Client {}
+// SAFETY: as above.
+unsafe impl Sync for Client {}
+
+const COMMON: i32 = RD_KAFKA_EVENT_LOG | RD_KAFKA_EVENT_ERROR | RD_KAFKA_EVENT_OAUTHBEARER_TOKEN_REFRESH;
+
+impl Client {
+    /// A producer: delivery reports come from [`Client::main`].
+    pub(crate) fn producer(mut conf: Conf) -> Result<Arc<Self>, String> {
+        conf.events(COMMON | RD_KAFKA_EVENT_DR);
+        Self::create(rd_kafka_type_t::RD_KAFKA_PRODUCER, conf)
+    }
+
+    /// A consumer: rebalances come from [`Client::consumer_queue`].
+    pub(crate) fn consumer(mut conf: Conf) -> Result<Arc<Self>, String> {
+        conf.events(COMMON | RD_KAFKA_EVENT_REBALANCE | RD_KAFKA_EVENT_OFFSET_COMMIT);
+        let client = Self::create(rd_kafka_type_t::RD_KAFKA_CONSUMER, conf)?;
+        // SAFETY: a live consumer; from here its main queue is read through the consumer's queue.
+        unsafe { rd_kafka_poll_set_consumer(client.rk.as_ptr()) };
+        Ok(client)
+    }
+
+    fn create(kind: rd_kafka_type_t, mut conf: Conf) -> Result<Arc<Self>, String> {
+        conf.set("log.queue", "true")
+            .map_err(|e| format!("option `log.queue`: {e:?}"))?;
+        let mut why = Sentence::new();
+        // SAFETY: the configuration is ours and valid; on success the client owns it, on failure it stays ours.
+        let rk = unsafe { rd_kafka_new(kind, conf.ptr(), why.ptr(), why.len()) };
+        let Some(rk) = NonNull::new(rk) else {
+            return Err(why.text());
+        };
+        conf.forget();
+        let client = Arc::new(Self { rk });
+        let main = client.main();
+        // SAFETY: both belong to the same live client.
+        unsafe { rd_kafka_set_log_queue(rk.as_ptr(), main.ptr()) };
+        Ok(client)
+    }
+
+    pub(super) fn ptr(&self) -> *mut rd_kafka_t {
+        self.rk.as_ptr()
+    }
+
+    /// Delivery reports, errors, log lines.
+    pub(crate) fn main(self: &Arc<Self>) -> Queue {
+        // SAFETY: a live client; the queue reference is ours.
+        Queue::own(self, unsafe { rd_kafka_queue_get_main(self.ptr()) })
+    }
+    /// Rebalances and everything of the main queue.
+    pub(crate) fn consumer_queue(self: &Arc<Self>) -> Option<Queue> {
+        // SAFETY: a live client; null for one without a group.
+        let queue = unsafe { rd_kafka_queue_get_consumer(self.ptr()) };
+        (!queue.is_null()).then(|| Queue::own(self, queue))
+    }
+    /// A queue of our own, for answers.
+    pub(crate) fn new_queue(self: &Arc<Self>) -> Queue {
+        // SAFETY: a live client.
+        Queue::own(self, unsafe { rd_kafka_queue_new(self.ptr()) })
+    }
+    /// The partition's own queue, cut off from the consumer's, so that its records are read separately. Before the
+    /// partition is assigned, or records may already have gone the other way.
+    pub(crate) fn split(self: &Arc<Self>, topic: &str, partition: u32) -> Option<Queue> {
+        let topic = super::c_string(topic);
+        // SAFETY: a live consumer and a NUL-terminated name; forwarding to null only unhooks the queue.
+        unsafe {
+            let queue = rd_kafka_queue_get_partition(self.ptr(), topic.as_ptr(), partition as i32);
+            if queue.is_null() {
+                return None;
+            }
+            rd_kafka_queue_forward(queue, ptr::null_mut());
+            Some(Queue::own(self, queue))
+        }
+    }
+
+    pub(crate) fn subscribe(&self, topics: &List) -> Result<(), Failure> {
+        // SAFETY: both live; the list is copied.
+        let code = Code(unsafe { rd_kafka_subscribe(self.ptr(), topics.ptr()) });
+        if code.is_ok() {
+            Ok(())
+        } else {
+            Err(Failure::new(code))
+        }
+    }
+    /// Adds partitions with explicit offsets; also the answer to a rebalance that assigns.
+    pub(crate) fn assign(&self, partitions: &List) -> Result<(), Failure> {
+        // SAFETY: both live; the list is copied; the error is ours.
+        unsafe { Failure::take(rd_kafka_incremental_assign(self.ptr(), partitions.ptr())) }
+    }
+    /// Takes partitions away; also the answer to a rebalance that revokes.
+    pub(crate) fn unassign(&self, partitions: &List) -> Result<(), Failure> {
+        // SAFETY: as in `assign`.
+        unsafe { Failure::take(rd_kafka_incremental_unassign(self.ptr(), partitions.ptr())) }
+    }
+    /// Moves assigned partitions to explicit offsets; what was fetched before is outdated when this returns.
+    pub(crate) fn seek(&self, to: &mut List, timeout: Duration) -> Result<(), Failure> {
+        let timeout = timeout.as_millis().min(i32::MAX as u128) as c_int;
+        // SAFETY: both live; the error is ours.
+        unsafe { Failure::take(rd_kafka_seek_partitions(self.ptr(), to.ptr(), timeout))? };
+        match to.read().iter().find(|p| !p.code.is_ok()) {
+            Some(part) => Err(Failure::new(part.code)),
+            None => Ok(()),
+        }
+    }
+    /// Whether the assignment was lost rather than revoked.
+    pub(crate) fn lost(&self) -> bool {
+        // SAFETY: a live consumer.
+        unsafe { rd_kafka_assignment_lost(self.ptr()) != 0 }
+    }
+    /// Begins to leave the group; `queue` must be polled until [`Client::closed`].
+    pub(crate) fn close(&self, queue: &Queue) -> Result<(), Failure> {
+        // SAFETY: both live and of the same client; the error is ours.
+        unsafe { Failure::take(rd_kafka_consumer_close_queue(self.ptr(), queue.ptr())) }
+    }
+    pub(crate) fn closed(&self) -> bool {
+        // SAFETY: a live consumer.
+        unsafe { rd_kafka_consumer_closed(self.ptr()) != 0 }
+    }
+    /// Fails what waits in the producer's queues; what is on its way goes on, unless `in_flight`.
+    pub(crate) fn purge(&self, in_flight: bool) {
+        let mut flags = RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_NON_BLOCKING;
+        if in_flight {
+            flags |= RD_KAFKA_PURGE_F_INFLIGHT;
+        }
+        // SAFETY: a live producer.
+        unsafe { rd_kafka_purge(self.ptr(), flags) };
+    }
+    /// Sends what lingers and waits; another thread polls the reports.
+    pub(crate) fn flush(&self, timeout: Duration) {
+        // SAFETY: a live producer.
+        unsafe { rd_kafka_flush(self.ptr(), timeout.as_millis().min(i32::MAX as u128) as c_int) };
+    }
+
+    /// All topics with their partitions and copies. Blocks.
+    pub(crate) fn metadata(&self, timeout: Duration) -> Result<Vec<TopicSummary>, Failure> {
+        let mut found: *const rd_kafka_metadata = ptr::null();
+        let timeout = timeout.as_millis().min(i32::MAX as u128) as c_int;
+        // SAFETY: a live client; on success `found` is ours to destroy, and its arrays have the lengths it says.
+        unsafe {
+            let code = Code(rd_kafka_metadata(
+                self.ptr(),
+                1,
+                ptr::null_mut(),
+                &mut found,
+                timeout,
+            ));
+            if !code.is_ok() {
+                return Err(Failure::new(code));
+            }
+            let all = &*found;
+            let mut topics = Vec::with_capacity(all.topic_cnt as usize);
+            for i in 0..all.topic_cnt as usize {
+                let topic = all.topics.add(i);
+                let partitions = (*topic).partition_cnt.max(0) as u32;
+                let replication = if partitions > 0 {
+                    (*(*topic).partitions).replica_cnt.max(0) as u16
+                } else {
+                    0
+                };
+                topics.push(TopicSummary {
+                    name: text((*topic).topic),
+                    partitions,
+                    replication,
+                });
+            }
+            rd_kafka_metadata_destroy(found);
+            Ok(topics)
+        }
+    }
+}
+
+/// One line of the list of topics.
+#[derive(Debug)]
+pub(crate) struct TopicSummary {
+    pub(crate) name: String,
+    pub(crate) partitions: u32,
+    pub(crate) replication: u16,
+}
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        // SAFETY: the last reference: queues and topic handles hold one each, so they are gone. Leaving the group is
+        // `close`'s work; here it would block without bound.
+        unsafe { rd_kafka_destroy_flags(self.ptr(), RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE) };
+    }
+}

@@ -1,0 +1,177 @@
+//! Publishing: a message's way from the caller's batch into librdkafka, and its report's way back.
+
+mod destination;
+mod outcome;
+mod publisher;
+mod reports;
+mod spread;
+
+pub(crate) use destination::Destination;
+pub(crate) use publisher::KafkaPublisher;
+
+use crate::{
+    KafkaConfig,
+    health::Health,
+    native::{Client, Delivery, Queue},
+};
+use bus_core::{Error, Message, Name, Outcome, Result, Unsent, partition::Partitioner};
+use parking_lot::Mutex;
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+use tokio::sync::Notify;
+
+/// The idempotent producer that all publishers of a backend, and outputs without a transaction, share.
+pub(crate) struct Producer {
+    shared: Arc<Shared>,
+}
+
+/// What callers and the thread that reads the reports have in common.
+struct Shared {
+    client: Arc<Client>,
+    queue: Queue,
+    health: Arc<Health>,
+    partitioner: Partitioner,
+    /// Bytes of one message on the wire.
+    limit: usize,
+    deadline: Duration,
+    refresh: Duration,
+    destinations: Mutex<Destinations>,
+    /// Messages taken and not reported yet.
+    in_flight: AtomicUsize,
+    idle: Notify,
+    /// No owner is left: the thread ends when nothing is in flight.
+    stop: AtomicBool,
+    /// A fatal error of the idempotent producer: nothing can be sent through it any more.
+    dead: AtomicBool,
+}
+
+#[derive(Default)]
+struct Destinations {
+    by_name: HashMap<Name, Arc<Destination>>,
+    /// By number, which is what metadata requests are tagged with.
+    all: Vec<Arc<Destination>>,
+}
+
+impl Producer {
+    pub(crate) fn start(config: &KafkaConfig, health: Arc<Health>) -> Result<Arc<Self>> {
+        let client = Client::producer(config.producer_conf()?)
+            .map_err(|why| Error::invalid(format!("kafka producer: {why}")))?;
+        let queue = client.main();
+        let shared = Arc::new(Shared {
+            client,
+            queue,
+            health,
+            partitioner: config.partitioner,
+            limit: config.message_max(),
+            deadline: config.publish_deadline,
+            refresh: config.metadata_refresh,
+            destinations: Mutex::default(),
+            in_flight: AtomicUsize::new(0),
+            idle: Notify::new(),
+            stop: AtomicBool::new(false),
+            dead: AtomicBool::new(false),
+        });
+        let thread = shared.clone();
+        std::thread::Builder::new()
+            .name("bus-kafka-reports".to_owned())
+            .spawn(move || reports::run(&thread))
+            .map_err(|e| Error::unavailable("no thread for the kafka producer").source(e))?;
+        Ok(Arc::new(Self { shared }))
+    }
+
+    /// Takes a batch: it is in its queues, in order, when this returns.
+    pub(crate) fn take(&self, topic: &str, messages: Vec<Message>) -> Arc<Delivery> {
+        let destination = self.shared.destination(topic);
+        let batch = Delivery::new(destination.clone(), messages);
+        self.shared
+            .in_flight
+            .fetch_add(batch.messages.len(), Ordering::AcqRel);
+        destination.take(&self.shared, batch.clone());
+        batch
+    }
+
+    /// Stores a batch and tells each message's outcome.
+    pub(crate) async fn publish(&self, topic: &str, messages: Vec<Message>) -> Vec<Result<Outcome, Unsent>> {
+        let batch = self.take(topic, messages);
+        batch.finished().await;
+        outcome::outcomes(&batch)
+    }
+
+    /// Whether a fatal error ended it; a new one has to be started then.
+    pub(crate) fn is_dead(&self) -> bool {
+        self.shared.dead.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn in_flight(&self) -> usize {
+        self.shared.in_flight.load(Ordering::Acquire)
+    }
+
+    /// Waits until nothing is in flight, sending at once what lingers.
+    /// # Errors
+    /// `Timeout` with the number of messages without an answer.
+    pub(crate) async fn drain(&self, deadline: Duration) -> Result<()> {
+        let emptied = async {
+            loop {
+                let idle = self.shared.idle.notified();
+                tokio::pin!(idle);
+                idle.as_mut().enable();
+                if self.in_flight() == 0 {
+                    return;
+                }
+                idle.await;
+            }
+        };
+        tokio::pin!(emptied);
+        // With the default linger of 0 everything is under way already; `flush` rounds up to 100 ms.
+        if tokio::time::timeout(Duration::from_millis(20), &mut emptied)
+            .await
+            .is_ok()
+        {
+            return Ok(());
+        }
+        let client = self.shared.client.clone();
+        let flush = tokio::task::spawn_blocking(move || client.flush(deadline));
+        let result = tokio::time::timeout(deadline, emptied).await;
+        drop(flush);
+        result.map_err(|_| {
+            let left = self.in_flight();
+            Error::new(
+                bus_core::ErrorKind::Timeout,
+                format!("kafka publisher closed with {left} messages that nobody confirmed: they may be stored or not"),
+            )
+        })
+    }
+}
+
+impl Drop for Producer {
+    fn drop(&mut self) {
+        self.shared.stop.store(true, Ordering::Release);
+    }
+}
+
+impl Shared {
+    fn destination(&self, topic: &str) -> Arc<Destination> {
+        let mut destinations = self.destinations.lock();
+        if let Some(known) = destinations.by_name.get(topic) {
+            return known.clone();
+        }
+        let name = Name::from(topic);
+        let new = Arc::new(Destination::new(name.clone(), destinations.all.len()));
+        destinations.by_name.insert(name, new.clone());
+        destinations.all.push(new.clone());
+        new
+    }
+
+    /// Counts messages down that have their report.
+    fn reported(&self, count: usize) {
+        if count > 0 && self.in_flight.fetch_sub(count, Ordering::AcqRel) == count {
+            self.idle.notify_waiters();
+        }
+    }
+}

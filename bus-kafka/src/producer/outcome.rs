@@ -1,0 +1,64 @@
+//! Reports as outcomes.
+
+use crate::{
+    error,
+    native::{Code, Delivery, Report, wire_size},
+};
+use bus_core::{Error, ErrorKind, Message, Outcome, Receipt, Result, Unsent};
+
+/// One outcome a message, in order.
+pub(super) fn outcomes(batch: &Delivery) -> Vec<Result<Outcome, Unsent>> {
+    let topic = &*batch.destination.name;
+    batch
+        .reports()
+        .into_iter()
+        .zip(&batch.messages)
+        .map(|(report, message)| outcome(topic, report, message, batch.destination.limit()))
+        .collect()
+}
+
+fn outcome(topic: &str, report: Report, message: &Message, limit: usize) -> Result<Outcome, Unsent> {
+    let error = match report {
+        Report::Stored { partition, offset } => {
+            return Ok(Outcome::Stored(Receipt {
+                partition,
+                position: u128::try_from(offset).ok(),
+            }));
+        }
+        Report::Open => {
+            return Err(Unsent::unknown(Error::new(
+                ErrorKind::Other,
+                format!("no report for topic `{topic}`"),
+            )));
+        }
+        Report::TopicMissing => Error::topic_missing(topic),
+        Report::TooLarge => Error::too_large(topic, wire_size(message), limit),
+        Report::BadPartition { partitions } => Error::invalid(format!(
+            "topic `{topic}` has no partition {}; it has {partitions}, from 0",
+            message.partition.unwrap_or_default()
+        )),
+        Report::BadHeader => Error::invalid("a header's name must not be empty or contain a NUL byte"),
+        Report::Failed { code, maybe } => {
+            let error = failed(topic, code);
+            return Err(if maybe {
+                Unsent::unknown(error)
+            } else {
+                Unsent::not_stored(error)
+            });
+        }
+    };
+    Err(Unsent::not_stored(error))
+}
+
+fn failed(topic: &str, code: Code) -> Error {
+    match code {
+        Code::UNKNOWN_TOPIC_OR_PART | Code::UNKNOWN_TOPIC_LOCAL => Error::topic_missing(topic),
+        Code::PURGE_QUEUE => Error::unavailable(format!(
+            "publishing to `{topic}`: a message before this one failed, so it was not sent"
+        )),
+        Code::PURGE_INFLIGHT => Error::unavailable(format!(
+            "publishing to `{topic}`: given up while it was under way"
+        )),
+        code => error::of_code(format_args!("publishing to `{topic}`"), code),
+    }
+}

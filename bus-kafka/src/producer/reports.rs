@@ -1,0 +1,119 @@
+//! The thread that reads a producer's reports.
+
+use super::{Destination, Shared};
+use crate::{
+    events,
+    native::{Code, Event, Kind, Report},
+};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::{Duration, Instant},
+};
+
+/// How often destinations are looked at while some batch waits for metadata, and otherwise.
+const BUSY: Duration = Duration::from_millis(25);
+const IDLE: Duration = Duration::from_millis(500);
+
+pub(super) fn run(shared: &Shared) {
+    let mut interval = IDLE;
+    let mut due = Instant::now();
+    loop {
+        let now = Instant::now();
+        if now >= due {
+            interval = if tick(shared, now) { BUSY } else { IDLE };
+            due = now + interval;
+        }
+        if shared.stop.load(Ordering::Acquire) && shared.in_flight.load(Ordering::Acquire) == 0 {
+            break;
+        }
+        if let Some(event) = shared.queue.poll(interval.min(due - now)) {
+            handle(shared, &event);
+            if event.kind() == Kind::Answer {
+                // It may have left something to ask again soon.
+                due = Instant::now();
+            }
+        }
+    }
+    // Destinations hold topic handles, which hold the client.
+    shared.destinations.lock().all.clear();
+    shared.destinations.lock().by_name.clear();
+}
+
+fn tick(shared: &Shared, now: Instant) -> bool {
+    let all = shared.destinations.lock().all.clone();
+    let mut waits = false;
+    for destination in all {
+        waits |= destination.tick(shared, now);
+    }
+    waits
+}
+
+fn handle(shared: &Shared, event: &Event<'_>) {
+    match event.kind() {
+        Kind::Deliveries => deliveries(shared, event),
+        Kind::Answer => {
+            let destination = shared.destinations.lock().all.get(event.tag()).cloned();
+            if let Some(destination) = destination {
+                destination.answered(shared, event.topics().into_iter().next());
+            }
+        }
+        _ => {
+            if let Some(fatal) = events::common(event, "producer", &shared.health) {
+                tracing::error!(target: "bus::kafka", "the producer failed for good and is replaced: {}", fatal.text);
+                shared.dead.store(true, Ordering::Release);
+                shared.client.purge(true);
+            }
+        }
+    }
+}
+
+fn deliveries(shared: &Shared, event: &Event<'_>) {
+    let mut run: Option<(Arc<Destination>, usize)> = None;
+    let mut total = 0;
+    let mut stored = false;
+    let mut broken: Vec<Arc<Destination>> = Vec::new();
+    event.deliver(|destination, report| {
+        total += 1;
+        match &mut run {
+            Some((same, count)) if Arc::ptr_eq(same, destination) => *count += 1,
+            _ => {
+                if let Some((last, count)) = run.replace((destination.clone(), 1)) {
+                    last.in_flight.fetch_sub(count, Ordering::AcqRel);
+                }
+            }
+        }
+        match report {
+            Report::Failed { code, .. } => failed(destination, code, &mut broken),
+            _ => stored = true,
+        }
+    });
+    if let Some((last, count)) = run {
+        last.in_flight.fetch_sub(count, Ordering::AcqRel);
+    }
+    if stored {
+        shared.health.up();
+    }
+    // Fail-stop: what is queued behind a failed message must not be stored after it was reported as failed.
+    // librdkafka can only purge all its queues, so neighbours fail too, as not stored; it happens when a deadline
+    // passed or a broker refused a record, and only if something is behind it.
+    if broken.iter().any(|d| d.in_flight.load(Ordering::Acquire) > 0) {
+        shared.client.purge(false);
+    }
+    shared.reported(total);
+}
+
+fn failed(destination: &Arc<Destination>, code: Code, broken: &mut Vec<Arc<Destination>>) {
+    match code {
+        Code::PURGE_QUEUE | Code::PURGE_INFLIGHT => {}
+        // The whole topic fails in the same way, message by message.
+        Code::UNKNOWN_TOPIC_OR_PART | Code::UNKNOWN_TOPIC_LOCAL | Code::UNKNOWN_PARTITION_LOCAL => {
+            destination.gone()
+        }
+        Code::TOPIC_AUTHORIZATION | Code::CLUSTER_AUTHORIZATION => {}
+        _ => {
+            if !broken.iter().any(|d| Arc::ptr_eq(d, destination)) {
+                broken.push(destination.clone());
+            }
+        }
+    }
+}
