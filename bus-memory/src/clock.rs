@@ -30,7 +30,7 @@ impl Clock {
 
     /// Milliseconds since 1970 UTC.
     pub(crate) fn millis(&self) -> i64 {
-        let elapsed = self.start.elapsed().as_micros() as i64;
+        let elapsed = micros(self.start.elapsed());
         if elapsed - self.checked.load(Relaxed) > FRESH {
             self.set(elapsed);
         }
@@ -61,7 +61,11 @@ pub(crate) fn millis_of(time: SystemTime) -> i64 {
 }
 
 fn micros(duration: Duration) -> i64 {
-    i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
+    // On every publish: 64 bits are enough, and cheaper than the 128 of `as_micros`.
+    let seconds = i64::try_from(duration.as_secs()).unwrap_or(i64::MAX);
+    seconds
+        .saturating_mul(1_000_000)
+        .saturating_add(i64::from(duration.subsec_micros()))
 }
 
 #[cfg(test)]

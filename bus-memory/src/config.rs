@@ -72,7 +72,8 @@ impl MemoryConfig {
         self.max_bytes = bytes.max(1);
         self
     }
-    /// Bytes of the largest message: key, payload and headers (default 16 MiB, what a subscription holds in flight).
+    /// Bytes of the largest message: key, payload and headers (default 16 MiB, what a subscription holds in flight; at
+    /// most 1 GiB, and half of what a topic holds).
     pub fn max_message(mut self, bytes: usize) -> Self {
         self.max_message = bytes;
         self
@@ -85,8 +86,8 @@ impl MemoryConfig {
 
     /// The largest message that a topic can hold at all.
     pub(crate) fn message_limit(&self) -> usize {
-        // Headers take a few bytes more in the log than they are counted for.
-        self.max_message.min(self.max_bytes / 2)
+        // Headers take more bytes in the log than they are counted for, and a batch counts its own with 32 bits.
+        self.max_message.min(self.max_bytes / 2).min(1 << 30)
     }
 
     /// Applies one setting of a URL's query. Times are in milliseconds, sizes in bytes.

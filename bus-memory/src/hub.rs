@@ -59,6 +59,16 @@ impl Hub {
             .cloned()
             .ok_or_else(|| Error::topic_missing(name))
     }
+    /// Runs `f` with the topic and its partitions, which costs no reference count. `f` takes a log and an inbox at most.
+    pub(crate) fn with_topic<R>(
+        &self,
+        name: &str,
+        f: impl FnOnce(&Arc<Topic>, &[Arc<Partition>]) -> R,
+    ) -> Result<R> {
+        let topics = self.topics.read();
+        let topic = topics.get(name).ok_or_else(|| Error::topic_missing(name))?;
+        Ok(topic.with_partitions(|partitions| f(topic, partitions)))
+    }
     pub(crate) fn topics(&self) -> Vec<Arc<Topic>> {
         let mut topics: Vec<_> = self.topics.read().values().cloned().collect();
         topics.sort_by(|a, b| a.name.cmp(&b.name));

@@ -94,13 +94,14 @@ impl Log {
         }
         let position = self.end;
         let timestamp = message.timestamp.unwrap_or(now);
-        self.tail.push(
-            position,
-            timestamp,
-            message.key.as_deref(),
-            message.payload.as_deref(),
-            message.headers.iter(),
-        );
+        let (key, payload) = (message.key.as_deref(), message.payload.as_deref());
+        if message.headers.is_empty() {
+            self.tail
+                .push_with_headers(position, timestamp, key, payload, &[]);
+        } else {
+            self.tail
+                .push(position, timestamp, key, payload, message.headers.iter());
+        }
         if let Some(entry) = self.tail.records().last() {
             self.tail_bytes += footprint(entry);
         }

@@ -29,6 +29,13 @@ pub(crate) struct MemoryPublisher {
     taken: Arc<Taken>,
 }
 
+/// What became of a single message.
+#[derive(Debug)]
+enum Placed {
+    Stored(Receipt),
+    NoRoom(Arc<Topic>, Arc<Partition>),
+}
+
 impl MemoryPublisher {
     pub(crate) fn new(hub: Arc<Hub>) -> Self {
         Self {
@@ -39,36 +46,27 @@ impl MemoryPublisher {
         }
     }
 
-    fn topic(&self, name: &str) -> Result<Arc<Topic>> {
-        if self.closed.load(SeqCst) {
-            return Err(Error::closed("publisher"));
-        }
-        self.hub.topic(name)
-    }
-
     /// A single message is the common case, and needs no plan.
-    fn one(&self, topic: &Arc<Topic>, message: Message) -> Pending {
-        let stored = topic.with_partitions(|partitions| -> Result<Result<Receipt, Arc<Partition>>> {
-            let place = topic.place(
-                &message,
-                partitions.len() as u32,
-                topic.turn(),
-                self.hub.config.message_limit(),
-            );
-            let partition = &partitions[place? as usize];
-            let room = topic.queue.is_empty() && topic.stock.reserve(1, footprint_of(&message));
-            if !room {
-                return Ok(Err(partition.clone()));
+    fn one(&self, topic: &str, message: Message) -> Pending {
+        let limit = self.hub.config.message_limit();
+        let stored = self.hub.with_topic(topic, |topic, partitions| {
+            let count = partitions.len() as u32;
+            let turn = message.key.is_none().then(|| topic.turn());
+            let place = topic.place(&message, count, turn.unwrap_or(0), limit)?;
+            let partition = &partitions[place as usize];
+            if topic.queue.is_empty() && topic.stock.reserve(1, footprint_of(&message)) {
+                let receipt = store(topic, partition, self.hub.clock.millis(), &message);
+                return Ok(Placed::Stored(receipt));
             }
-            Ok(Ok(store(topic, partition, self.hub.clock.millis(), &message)))
+            Ok(Placed::NoRoom(topic.clone(), partition.clone()))
         });
-        match stored {
-            Ok(Ok(receipt)) => answer(vec![Ok(Outcome::Stored(receipt))]),
-            Ok(Err(partition)) => {
+        match stored.flatten() {
+            Ok(Placed::Stored(receipt)) => answer(vec![Ok(Outcome::Stored(receipt))]),
+            Ok(Placed::NoRoom(topic, partition)) => {
                 let waiting = vec![(partition, 0, message)];
-                self.wait(topic, vec![Ok(Outcome::Disabled)], waiting)
+                self.wait(&topic, vec![Ok(Outcome::Disabled)], waiting)
             }
-            Err(error) => answer(vec![Err(Unsent::not_stored(error))]),
+            Err(error) => refuse(1, &error),
         }
     }
 
@@ -167,19 +165,17 @@ impl MemoryPublisher {
 #[async_trait]
 impl Publisher for MemoryPublisher {
     fn publish_batch(&self, topic: &str, mut batch: Vec<Message>) -> Pending {
-        let topic = match self.topic(topic) {
-            Ok(topic) => topic,
-            Err(error) => {
-                let refused = batch.iter().map(|_| Err(Unsent::not_stored(error.duplicate())));
-                return answer(refused.collect());
-            }
-        };
-        match (batch.len(), batch.pop()) {
-            (1, Some(message)) => self.one(&topic, message),
-            (_, last) => {
-                batch.extend(last);
-                self.many(&topic, batch)
-            }
+        if self.closed.load(SeqCst) {
+            return refuse(batch.len(), &Error::closed("publisher"));
+        }
+        if batch.len() == 1
+            && let Some(message) = batch.pop()
+        {
+            return self.one(topic, message);
+        }
+        match self.hub.topic(topic) {
+            Ok(topic) => self.many(&topic, batch),
+            Err(error) => refuse(batch.len(), &error),
         }
     }
 
@@ -202,6 +198,11 @@ fn store(topic: &Topic, partition: &Partition, now: i64, message: &Message) -> R
         partition: partition.number,
         position,
     }
+}
+
+fn refuse(messages: usize, error: &Error) -> Pending {
+    let refused = (0..messages).map(|_| Err(Unsent::not_stored(error.duplicate())));
+    answer(refused.collect())
 }
 
 fn answer(outcomes: Outcomes) -> Pending {

@@ -23,8 +23,9 @@ impl Wakes {
 
 impl Drop for Wakes {
     fn drop(&mut self) {
-        for waker in self.first.take().into_iter().chain(self.rest.drain(..)) {
-            waker.wake();
+        if let Some(first) = self.first.take() {
+            first.wake();
+            self.rest.drain(..).for_each(Waker::wake);
         }
     }
 }
