@@ -128,6 +128,8 @@ impl KafkaConfig {
             ("bootstrap.servers", &*self.brokers),
             ("client.id", &*self.client_id),
             ("allow.auto.create.topics", "false"),
+            // A topic is known before anything is sent to it, so one that is not there was deleted.
+            ("topic.metadata.propagation.max.ms", "5000"),
             // The default of 10 s means that a broker which is back is not seen for as long.
             ("reconnect.backoff.max.ms", "1000"),
             ("topic.metadata.refresh.interval.ms", &*refresh),

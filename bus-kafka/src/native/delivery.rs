@@ -32,6 +32,8 @@ pub(crate) enum Report {
     TooLarge,
     /// There is no such partition; so many there are.
     BadPartition { partitions: u32 },
+    /// librdkafka takes 0 for "now", and brokers refuse what is before 1970.
+    BadTimestamp,
     /// A header's name has a NUL in it, which librdkafka cannot read back.
     BadHeader,
 }

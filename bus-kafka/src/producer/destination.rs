@@ -116,6 +116,8 @@ impl Destination {
                 Some(Report::TooLarge)
             } else if partition >= partitions {
                 Some(Report::BadPartition { partitions })
+            } else if message.timestamp.is_some_and(|t| t <= 0) {
+                Some(Report::BadTimestamp)
             } else if message.headers.iter().any(bad_header) {
                 Some(Report::BadHeader)
             } else {

@@ -37,6 +37,10 @@ fn outcome(topic: &str, report: Report, message: &Message, limit: usize) -> Resu
             "topic `{topic}` has no partition {}; it has {partitions}, from 0",
             message.partition.unwrap_or_default()
         )),
+        Report::BadTimestamp => Error::invalid(format!(
+            "timestamp {} cannot be stored; use 1 or more milliseconds since 1970, or none",
+            message.timestamp.unwrap_or_default()
+        )),
         Report::BadHeader => Error::invalid("a header's name must not be empty or contain a NUL byte"),
         Report::Failed { code, maybe } => {
             let error = failed(topic, code);
