@@ -15,7 +15,7 @@ use std::{
     pin::pin,
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering::SeqCst},
+        atomic::{AtomicI64, AtomicUsize, Ordering::SeqCst},
     },
     time::Duration,
 };
@@ -26,6 +26,9 @@ use tokio::{
 
 /// How often who waits looks by himself, for what nobody tells: records that grow too old, an ownership that ends.
 pub(crate) const LOOK: Duration = Duration::from_secs(1);
+
+/// Milliseconds between two warnings about one topic.
+const WARN_EVERY: i64 = 30_000;
 
 /// What a publish answers.
 pub(crate) type Outcomes = Vec<Result<Outcome, Unsent>>;
@@ -116,11 +119,20 @@ pub(crate) struct Queue {
     commits: AtomicUsize,
     /// Room may be there again.
     pub(crate) room: Notify,
+    /// When the log said last that publishes wait, in milliseconds: under steady back-pressure each of them does.
+    warned: AtomicI64,
 }
 
 impl Queue {
     pub(crate) fn is_empty(&self) -> bool {
         self.messages.load(SeqCst) == 0 && self.commits.load(SeqCst) == 0
+    }
+    fn may_warn(&self, now: i64) -> bool {
+        let may = now - self.warned.load(SeqCst) > WARN_EVERY;
+        if may {
+            self.warned.store(now, SeqCst);
+        }
+        may
     }
 }
 
@@ -159,7 +171,7 @@ impl Topic {
         // Before the groups are looked at: a commit that comes too late for that look sees the count.
         self.queue.messages.fetch_add(waiting.len() - before, SeqCst);
         self.serve(hub, &mut waiting, &mut wakes, &mut gone);
-        if before == 0 && !waiting.is_empty() {
+        if !waiting.is_empty() && self.queue.may_warn(hub.clock.millis()) {
             tracing::warn!(
                 topic = &*self.name,
                 holding = hub.slowest(self).as_deref().unwrap_or("none"),
