@@ -27,18 +27,21 @@ impl ShardState {
             return true;
         }
         let open = self.out + self.diverted.len() + more;
-        self.size(position, open) <= limit
-    }
-    fn size(&self, position: u128, open: usize) -> usize {
-        let end = self.reach.max(position) + 1;
         let runs = self.ledger.runs() + self.notes.runs.len() + open;
         let attempts = self.failed + self.notes.attempts.len() + open;
-        bound(self.ledger.next(), end, runs, attempts)
+        bound(self.ledger.next(), self.reach.max(position) + 1, runs, attempts) <= limit
     }
-    /// Whether it should take in no more; with a distance between pausing and going on again.
+    /// Whether it should take in no more; with a distance between pausing and going on again. What a former owner noted
+    /// does not count: taking in is how it becomes less.
     fn is_full(&self, settings: &config::Flow) -> bool {
         let fifths = if self.paused { 3 } else { 4 };
-        self.size(0, 0) > settings.limits.notes / 5 * fifths
+        let size = bound(
+            self.ledger.next(),
+            self.reach + 1,
+            self.ledger.runs(),
+            self.failed,
+        );
+        size > settings.limits.notes / 5 * fifths
             || self.ledger.len() > settings.unstored / 5 * fifths + settings.unstored / 5
     }
 }

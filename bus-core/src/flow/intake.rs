@@ -117,6 +117,7 @@ impl Flow {
             }
         }
         if let Some(state) = &mut self.shards[index] {
+            state.skip_gaps(now.mono);
             state.notes.forget(state.ledger.end());
         }
     }
@@ -195,12 +196,9 @@ impl Flow {
                     group = &*group,
                     "{range} were removed before they were read"
                 );
-                // The event overtakes records that wait for room: those before the gap still come, and the ones behind it
-                // will carry the position over it.
-                if from <= state.ledger.end() {
-                    state.ledger.skip_to(to);
-                    state.touch(now.mono);
-                }
+                // The event overtakes records that wait for room: those before the gap still come.
+                state.gaps.push_back((from, to));
+                state.skip_gaps(now.mono);
             }
             LossPolicy::Stop => {
                 // Nothing from behind the gap, or a commit would jump over it and a restart would not see it.

@@ -40,6 +40,8 @@ pub(super) struct ShardState {
     pub(super) phase: Phase,
     pub(super) suspended: bool,
     pub(super) notes: Notes,
+    /// What was removed and lies ahead.
+    pub(super) gaps: VecDeque<(u128, u128)>,
     pub(super) diverted: VecDeque<Diverted>,
     /// Handed out and not settled.
     pub(super) out: usize,
@@ -76,6 +78,7 @@ impl ShardState {
             suspended: false,
             reach: notes.last().unwrap_or(next),
             notes,
+            gaps: VecDeque::new(),
             diverted: VecDeque::new(),
             out: 0,
             held: 0,
@@ -105,6 +108,13 @@ impl ShardState {
         let first = self.since.is_none();
         self.since.get_or_insert(now);
         first
+    }
+    /// Passes what was removed, once everything before it was taken in.
+    pub(super) fn skip_gaps(&mut self, now: Instant) {
+        while let Some((_, to)) = self.gaps.pop_front_if(|(from, _)| *from <= self.ledger.end()) {
+            self.ledger.skip_to(to);
+            self.touch(now);
+        }
     }
     /// What a commit says now. Diverted records are settled here, with their outputs beside them.
     pub(super) fn done(
