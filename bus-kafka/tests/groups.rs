@@ -143,7 +143,7 @@ async fn starts_are_fixed_once() {
     )
     .await;
     let since_epoch = |t: SystemTime| t.duration_since(SystemTime::UNIX_EPOCH).unwrap().as_millis() as i64;
-    let late = since_epoch(early) + 3_600_000;
+    let late = since_epoch(early) + 1_800_000;
     publish(
         &kafka,
         &topic,
