@@ -37,6 +37,8 @@ pub(crate) struct Task {
     flights: VecDeque<(usize, Reading)>,
     sent: Instant,
     refused: Vec<(Instant, usize)>,
+    /// This connection has answered something.
+    worked: bool,
 }
 
 impl Task {
@@ -48,6 +50,7 @@ impl Task {
             flights: VecDeque::new(),
             sent: Instant::now(),
             refused: Vec::new(),
+            worked: false,
         }
     }
 
@@ -64,8 +67,8 @@ impl Task {
                 Ok(mut conn) => match self.serve(&mut conn).await {
                     Ok(()) => return,
                     Err(error) => {
-                        // A connection that worked for a while does not count as one more failure.
-                        if self.flights.is_empty() {
+                        // A connection that worked is replaced at once; one after the other that does not, ever later.
+                        if std::mem::take(&mut self.worked) {
                             pause = Duration::ZERO;
                         }
                         self.previous = Some((conn.id(), conn.run_id().clone()));
@@ -80,9 +83,8 @@ impl Task {
             if !error.is_transient() {
                 self.fail_all(&error);
             }
+            self.while_expiring(tokio::time::sleep(pause)).await;
             pause = (pause * 2).clamp(Duration::from_millis(20), LONGEST_PAUSE);
-            let slept = tokio::time::sleep(pause);
-            self.while_expiring(slept).await;
             if self.is_done() {
                 return;
             }
@@ -218,6 +220,7 @@ impl Task {
             if lane.flying.is_none() {
                 lane.sequence = lane.sequence.max(marker);
             }
+            state.landed(*number);
         }
         Ok(())
     }
@@ -323,6 +326,7 @@ impl Task {
             let number = *number;
             self.flights.pop_front();
             self.sent = Instant::now();
+            self.worked = true;
             flushed |= answer.error.as_deref().is_some_and(|e| e.starts_with("NOSCRIPT"));
             self.landed(conn.address(), number, answer)?;
         }
