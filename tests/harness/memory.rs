@@ -12,11 +12,11 @@ const SESSION: Duration = Duration::from_secs(1);
 
 /// A memory bus; its handles are what processes are elsewhere.
 #[derive(Debug)]
-pub struct OnMemory(Memory);
+pub(crate) struct OnMemory(Memory);
 
 impl OnMemory {
     /// A new bus.
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self(Memory::with_config(
             MemoryConfig::default().session_timeout(SESSION),
         ))

@@ -1,4 +1,4 @@
 //! The backends under test, each with its server.
 
 #[cfg(feature = "memory")]
-pub mod memory;
+pub(crate) mod memory;

@@ -38,6 +38,51 @@ macro_rules! __conformance_catalog {
                 without_order_a_nack_holds_nobody_up [] "without order, a nacked message holds up no other of its key";
                 two_groups_with_failures_keep_key_order [] "two groups keep the order of keys while every 100th call fails";
             }
+            settling {
+                nacked_comes_back [] "what is nacked comes back, as the next attempt";
+                a_delay_is_never_cut_short [12] "what is nacked with a delay does not come back before it is over";
+                a_delay_survives_a_restart [12, 11] "the delay of a nack, and the attempt, hold across a restart";
+                a_hundred_nacks_by_each_of_three [] "work goes on after 100 nacks by each of 3 members";
+                the_position_never_passes_the_unsettled [1] "whatever the order of acks, the stored position never passes an unsettled message, and never goes back";
+                acks_beyond_the_position_are_kept [1] "acks above an unsettled message survive a restart";
+                attempts_survive_a_restart [11] "the count of attempts survives a restart";
+                stored_attempts_survive_a_crash [11] "a count of attempts that was stored survives a crash";
+                attempts_survive_a_handover [11] "the count of attempts goes with a partition to its next owner";
+                a_dropped_delivery_is_a_nack [] "a delivery that is dropped is a nack, and keeps the order of its key";
+                returned_while_draining_is_no_failure [27] "a delivery that is dropped during a drain comes back as the same attempt";
+            }
+            crashes {
+                a_crash_redelivers_what_was_out [5] "after a crash, what was out comes again, and what was stored does not";
+                flushed_acks_survive_a_crash [5] "what was acknowledged before a flush survives a crash";
+                a_late_ack_changes_nothing [4] "the ack of a former owner changes nothing";
+                a_crash_under_load_loses_nothing [5] "a member that crashes under load loses nothing, and its key order holds";
+                a_long_handler_keeps_its_message [10] "a handler longer than the session keeps its message, with its window full";
+            }
+            dead_letters {
+                exhausted_attempts_become_one_dead_letter [7] "after the last attempt there is one dead letter, with every header and the raw bytes";
+                rejected_becomes_a_dead_letter_at_once [7] "a rejected message becomes a dead letter at once, and its key goes on";
+                the_undecodable_neither_ends_nor_loops [6] "a message that cannot be decoded becomes a dead letter, and the subscription goes on";
+                every_message_ends_once [7] "every message is acknowledged or dead-lettered, never both, never twice";
+                a_missing_dead_letter_topic_is_named [] "a missing topic for dead letters is made at the start, or named";
+            }
+            groups {
+                every_group_gets_all [] "each of several groups gets every message, also those from before it";
+                topics_are_apart [] "a group that reads two topics gets from each what was published to it";
+                twenty_topics_at_once [] "20 topics are published to and read at once, five by one subscription";
+                every_member_gets_work [9] "every live member gets work while there are partitions";
+                a_member_joins_mid_stream [8] "a member joins under load: nothing is lost, nothing comes twice";
+                partitions_move_while_handlers_run [4] "members come and go while handlers run: no key is in two members at once";
+            }
+            lifecycle {
+                reopened_mid_stream [2, 8] "5 000 messages arrive once each while their subscription is closed and opened";
+                a_graceful_close_redelivers_nothing [2] "what is acknowledged before a graceful close ends never comes again";
+                a_graceful_close_hands_over_at_once [] "after a graceful close the next member need not wait for a session to end";
+                the_unsettled_go_to_the_next [] "what a cancelled subscription had not settled, and only that, goes to the next";
+                closing_and_subscribing_at_once [] "closing one member while another joins loses nothing";
+                many_close_at_once [2] "members that close at the same time lose nothing and repeat nothing";
+                a_closed_subscription_is_over [] "after a close there is nothing more, a second one is a no-op, and a late settle does no harm";
+                a_cancelled_next_leaves_no_trace [] "a call of next that is given up takes nothing away";
+            }
         }
     };
 }
