@@ -57,7 +57,7 @@ async fn preflight(config: &KafkaConfig, requests: &Requests, health: &Health) -
     let deadline = Instant::now() + config.connect_timeout;
     loop {
         let left = deadline.saturating_duration_since(Instant::now());
-        let asked = requests.cluster(left.max(Duration::from_millis(100)));
+        let asked = requests.reach(left.max(Duration::from_millis(100)));
         let failure = match tokio::time::timeout(left, asked).await {
             Ok(Ok(_)) => return Ok(()),
             Ok(Err(failure)) => failure,

@@ -3,7 +3,7 @@
 use crate::{
     KafkaConfig, error, events,
     health::Health,
-    native::{Client, Cluster, Code, Event, Failure, Kind, Queue, TopicInfo},
+    native::{Client, Cluster, Code, Event, Failure, Kind, Queue, Topic, TopicInfo},
 };
 use bus_core::{Error, Name, Result};
 use parking_lot::Mutex;
@@ -13,7 +13,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 use tokio::sync::oneshot;
 
@@ -112,32 +112,38 @@ impl Requests {
         .map_err(|failure| self.failed("looking up topics", &failure))
     }
 
+    /// Asks any broker for anything.
+    pub(crate) async fn reach(&self, timeout: Duration) -> Result<(), Failure> {
+        let client = self.client();
+        blocking(move || client.reach(timeout)).await
+    }
+
     /// How many partitions an existing topic has.
     pub(crate) async fn partitions(&self, topic: &str) -> Result<u32> {
         bus_core::check_name(topic)?;
-        let mut again = 2;
+        let deadline = Instant::now() + self.timeout;
+        let mut missing = 0;
         loop {
-            let found = self.describe(&[Name::from(topic)]).await?;
-            let Some(info) = found.into_iter().next() else {
-                return Err(Error::topic_missing(topic));
+            let (client, name, timeout) = (self.client(), topic.to_owned(), self.timeout);
+            let found = blocking(move || match Topic::new(&client, &name) {
+                Some(topic) => topic.look_up(timeout),
+                None => Err(Failure::new(Code::TOPIC_EXCEPTION)),
+            });
+            let failure = match found.await {
+                Ok(partitions) => return Ok(partitions),
+                Err(failure) => failure,
             };
-            match info.failure {
-                None => return Ok(info.partitions),
-                Some(failure) if failure.code == Code::UNKNOWN_TOPIC_OR_PART && again == 0 => {
+            let error = self.failed(&format!("looking up topic `{topic}`"), &failure);
+            if failure.code == Code::UNKNOWN_TOPIC_OR_PART {
+                // A topic that was just created is not known to every broker at once.
+                missing += 1;
+                if missing == 3 {
                     return Err(Error::topic_missing(topic));
                 }
-                Some(failure) if again == 0 => {
-                    return Err(error::classify(
-                        format_args!("looking up topic `{topic}`"),
-                        &failure,
-                    ));
-                }
-                // A topic that was just created is not known to every broker at once.
-                Some(_) => {
-                    again -= 1;
-                    tokio::time::sleep(Duration::from_millis(50)).await;
-                }
+            } else if !error.is_transient() || Instant::now() >= deadline {
+                return Err(error);
             }
+            tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
 
@@ -161,6 +167,16 @@ impl Requests {
 impl Drop for Requests {
     fn drop(&mut self) {
         self.shared.stop.store(true, Ordering::Release);
+    }
+}
+
+/// Runs what librdkafka can only do while it blocks.
+pub(super) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Failure> + Send + 'static,
+) -> Result<T, Failure> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(result) => result,
+        Err(_) => Err(Failure::new(Code::DESTROY)),
     }
 }
 

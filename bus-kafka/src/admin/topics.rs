@@ -140,9 +140,8 @@ impl Requests {
 
     pub(super) async fn topics(&self) -> Result<Vec<TopicSpec>> {
         let (client, timeout) = (self.client(), self.timeout);
-        let mut found = tokio::task::spawn_blocking(move || client.metadata(timeout))
+        let mut found = super::requests::blocking(move || client.metadata(timeout))
             .await
-            .map_err(|e| Error::new(ErrorKind::Other, "listing topics was cut short").source(e))?
             .map_err(|failure| self.failed("listing topics", &failure))?;
         found.retain(|t| !internal(&t.name));
         found.sort_by(|a, b| a.name.cmp(&b.name));

@@ -161,24 +161,45 @@ impl Client {
 
     /// All topics with their partitions and copies. Blocks.
     pub(crate) fn metadata(&self, timeout: Duration) -> Result<Vec<TopicSummary>, Failure> {
+        self.fetch_metadata(true, ptr::null_mut(), timeout)
+    }
+    /// Whether some broker answers. Blocks.
+    pub(crate) fn reach(&self, timeout: Duration) -> Result<(), Failure> {
+        self.fetch_metadata(false, ptr::null_mut(), timeout).map(drop)
+    }
+    pub(super) fn metadata_of(
+        &self,
+        topic: *mut rd_kafka_topic_t,
+        timeout: Duration,
+    ) -> Result<Vec<TopicSummary>, Failure> {
+        self.fetch_metadata(false, topic, timeout)
+    }
+
+    fn fetch_metadata(
+        &self,
+        all: bool,
+        only: *mut rd_kafka_topic_t,
+        timeout: Duration,
+    ) -> Result<Vec<TopicSummary>, Failure> {
         let mut found: *const rd_kafka_metadata = ptr::null();
         let timeout = timeout.as_millis().min(i32::MAX as u128) as c_int;
-        // SAFETY: a live client; on success `found` is ours to destroy, and its arrays have the lengths it says.
+        // SAFETY: a live client and, unless null, a live topic of it; on success `found` is ours to destroy, and its
+        // arrays have the lengths it says; the code is read as an integer.
         unsafe {
             let code = Code(rd_kafka_metadata(
                 self.ptr(),
-                1,
-                ptr::null_mut(),
+                c_int::from(all),
+                only,
                 &mut found,
                 timeout,
             ));
             if !code.is_ok() {
                 return Err(Failure::new(code));
             }
-            let all = &*found;
-            let mut topics = Vec::with_capacity(all.topic_cnt as usize);
-            for i in 0..all.topic_cnt as usize {
-                let topic = all.topics.add(i);
+            let metadata = &*found;
+            let mut topics = Vec::with_capacity(metadata.topic_cnt as usize);
+            for i in 0..metadata.topic_cnt as usize {
+                let topic = metadata.topics.add(i);
                 let partitions = (*topic).partition_cnt.max(0) as u32;
                 let replication = if partitions > 0 {
                     (*(*topic).partitions).replica_cnt.max(0) as u16
@@ -189,6 +210,7 @@ impl Client {
                     name: text((*topic).topic),
                     partitions,
                     replication,
+                    code: Code(ptr::addr_of!((*topic).err).cast::<i32>().read()),
                 });
             }
             rd_kafka_metadata_destroy(found);
@@ -203,6 +225,7 @@ pub(crate) struct TopicSummary {
     pub(crate) name: String,
     pub(crate) partitions: u32,
     pub(crate) replication: u16,
+    pub(crate) code: Code,
 }
 
 impl Drop for Client {

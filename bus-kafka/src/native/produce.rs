@@ -112,18 +112,13 @@ impl Topic {
 }
 
 impl Topic {
-    /// Makes librdkafka learn the topic's partitions anew. Blocks.
-    pub(crate) fn refresh(&self, timeout: std::time::Duration) -> bool {
-        let mut found: *const rd_kafka_metadata = ptr::null();
-        let timeout = timeout.as_millis().min(i32::MAX as u128) as c_int;
-        // SAFETY: a live client and topic; on success `found` is ours to destroy.
-        unsafe {
-            let code = rd_kafka_metadata(self.client.ptr(), 0, self.topic.as_ptr(), &mut found, timeout);
-            let ok = code == rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR;
-            if ok {
-                rd_kafka_metadata_destroy(found);
-            }
-            ok
+    /// How many partitions the topic has, which librdkafka learns at the same time. Blocks.
+    pub(crate) fn look_up(&self, timeout: std::time::Duration) -> Result<u32, Failure> {
+        let topics = self.client.metadata_of(self.topic.as_ptr(), timeout)?;
+        match topics.into_iter().next() {
+            Some(topic) if topic.code.is_ok() || topic.partitions > 0 => Ok(topic.partitions),
+            Some(topic) => Err(Failure::new(topic.code)),
+            None => Err(Failure::new(Code::UNKNOWN_TOPIC_OR_PART)),
         }
     }
 }

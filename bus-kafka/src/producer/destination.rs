@@ -1,7 +1,7 @@
 //! A topic that is published to: its partitions, and what waits for them to be known.
 
 use super::{Shared, spread::Spread};
-use crate::native::{Code, Delivery, Report, Topic, TopicInfo, wire_size};
+use crate::native::{Code, Delivery, Report, Topic, wire_size};
 use bus_core::Name;
 use parking_lot::Mutex;
 use std::{
@@ -9,6 +9,7 @@ use std::{
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
+        mpsc,
     },
     time::{Duration, Instant},
 };
@@ -17,10 +18,33 @@ use std::{
 const LOOKUP: Duration = Duration::from_secs(5);
 const AGAIN: Duration = Duration::from_millis(100);
 
+/// The thread that looks topics up, which blocks.
+pub(super) fn look_up(shared: &Shared, inbox: &mpsc::Receiver<Option<Arc<Destination>>>) {
+    while let Ok(Some(destination)) = inbox.recv() {
+        let ask = || match &destination.topic {
+            Some(topic) => topic.look_up(LOOKUP).map_err(|f| f.code),
+            None => Err(Code::TOPIC_EXCEPTION),
+        };
+        let mut answer = ask();
+        if answer.is_err_and(is_missing) {
+            // A topic that was just created is not known to every broker at once.
+            std::thread::sleep(AGAIN);
+            answer = ask();
+        }
+        destination.answered(shared, answer);
+    }
+}
+
+fn is_missing(code: Code) -> bool {
+    matches!(code, Code::UNKNOWN_TOPIC_OR_PART | Code::UNKNOWN_TOPIC_LOCAL)
+}
+
 pub(crate) struct Destination {
     pub(crate) name: Name,
-    number: usize,
-    limit: AtomicUsize,
+    /// `None` for a name that librdkafka does not take.
+    topic: Option<Topic>,
+    /// Bytes of one message on the wire.
+    pub(super) limit: usize,
     /// Messages given to librdkafka and not reported yet.
     pub(super) in_flight: AtomicUsize,
     /// One lock a batch; it is also what keeps calls in order.
@@ -28,76 +52,58 @@ pub(crate) struct Destination {
 }
 
 struct State {
-    topic: Option<Topic>,
     /// 0: not known.
     partitions: u32,
     /// A request is under way.
     asked: bool,
     /// When the partitions were last confirmed, or when to ask again.
     looked: Instant,
-    /// The last answer was that the topic does not exist. It counts when a second one says so too, because a topic
-    /// that was just created is not known to every broker at once.
-    missing: bool,
     /// Batches taken before the partitions were known, with their deadlines.
     waiting: VecDeque<(Arc<Delivery>, Instant)>,
     spread: Spread,
 }
 
 impl Destination {
-    pub(super) fn new(name: Name, number: usize) -> Self {
+    pub(super) fn new(name: Name, topic: Option<Topic>, limit: usize) -> Self {
         Self {
             name,
-            number,
-            limit: AtomicUsize::new(usize::MAX),
+            topic,
+            limit,
             in_flight: AtomicUsize::new(0),
             state: Mutex::new(State {
-                topic: None,
                 partitions: 0,
                 asked: false,
                 looked: Instant::now(),
-                missing: false,
                 waiting: VecDeque::new(),
                 spread: Spread::new(),
             }),
         }
     }
-    pub(super) fn limit(&self) -> usize {
-        self.limit.load(Ordering::Relaxed)
-    }
 
-    pub(super) fn take(&self, shared: &Shared, batch: Arc<Delivery>) {
+    pub(super) fn take(self: &Arc<Self>, shared: &Shared, batch: Arc<Delivery>) {
         let mut state = self.state.lock();
         if state.partitions > 0 && state.waiting.is_empty() {
             self.send(&mut state, shared, batch);
             return;
         }
         state.waiting.push_back((batch, Instant::now() + shared.deadline));
-        self.look_up(&mut state, shared);
+        self.ask(&mut state, shared);
     }
 
-    fn look_up(&self, state: &mut State, shared: &Shared) {
+    fn ask(self: &Arc<Self>, state: &mut State, shared: &Shared) {
         if !state.asked {
             state.asked = true;
-            shared
-                .client
-                .describe_topics([&*self.name], &shared.queue, self.number, LOOKUP);
+            let _ = shared.lookups.send(Some(self.clone()));
         }
     }
 
     /// Gives a batch to librdkafka, in order.
     fn send(&self, state: &mut State, shared: &Shared, batch: Arc<Delivery>) {
-        let State {
-            topic,
-            partitions,
-            spread,
-            ..
-        } = state;
-        let partitions = *partitions;
-        let Some(topic) = topic.as_ref() else {
+        let (partitions, spread) = (state.partitions, &mut state.spread);
+        let Some(topic) = &self.topic else {
             self.refuse(shared, batch, Report::TopicMissing);
             return;
         };
-        self.limit.store(shared.limit, Ordering::Relaxed);
         let count = batch.messages.len();
         // Counted before, because reports may come at once.
         let before = self.in_flight.fetch_add(count, Ordering::AcqRel);
@@ -112,7 +118,7 @@ impl Destination {
                 (None, Some(key)) => shared.partitioner.partition(key, partitions),
                 (None, None) => spread.next(partitions, size, !given),
             };
-            let report = if size > shared.limit {
+            let report = if size > self.limit {
                 Some(Report::TooLarge)
             } else if partition >= partitions {
                 Some(Report::BadPartition { partitions })
@@ -143,56 +149,30 @@ impl Destination {
         shared.reported(count);
     }
 
-    /// What the cluster says about the topic. On the thread that reads reports.
-    pub(super) fn answered(&self, shared: &Shared, answer: Option<TopicInfo>) {
+    /// What the cluster says about the topic.
+    fn answered(&self, shared: &Shared, answer: Result<u32, Code>) {
         let mut state = self.state.lock();
         state.asked = false;
         state.looked = Instant::now();
-        let Some(info) = answer else {
-            return;
-        };
-        match info.failure.as_ref().map(|f| f.code) {
-            None => self.known(&mut state, shared, info.partitions),
-            Some(Code::UNKNOWN_TOPIC_OR_PART | Code::UNKNOWN_TOPIC_LOCAL) => {
-                if state.missing {
-                    state.missing = false;
-                    self.forget(&mut state);
-                    self.refuse_waiting(&mut state, shared, Report::TopicMissing);
-                } else {
-                    state.missing = true;
+        match answer {
+            Ok(partitions) => {
+                state.partitions = partitions;
+                while let Some((batch, _)) = state.waiting.pop_front() {
+                    self.send(&mut state, shared, batch);
                 }
             }
-            Some(code @ (Code::TOPIC_AUTHORIZATION | Code::TOPIC_EXCEPTION)) => {
+            Err(code) if is_missing(code) => {
+                state.partitions = 0;
+                self.refuse_waiting(&mut state, shared, Report::TopicMissing);
+            }
+            Err(code @ (Code::TOPIC_AUTHORIZATION | Code::TOPIC_EXCEPTION)) => {
                 self.refuse_waiting(&mut state, shared, Report::Failed { code, maybe: false });
             }
             // The next tick asks again.
-            Some(_) => {}
+            Err(_) => {}
         }
     }
 
-    fn known(&self, state: &mut State, shared: &Shared, partitions: u32) {
-        state.missing = false;
-        if state.topic.is_none() {
-            state.topic = Topic::new(&shared.client, &self.name);
-        }
-        if state.partitions != 0
-            && state.partitions != partitions
-            && let Some(topic) = &state.topic
-            && !topic.refresh(LOOKUP)
-        {
-            // librdkafka does not know the new partitions yet and would refuse them.
-            return;
-        }
-        state.partitions = partitions;
-        while let Some((batch, _)) = state.waiting.pop_front() {
-            self.send(state, shared, batch);
-        }
-    }
-
-    fn forget(&self, state: &mut State) {
-        state.partitions = 0;
-        state.topic = None;
-    }
     fn refuse_waiting(&self, state: &mut State, shared: &Shared, report: Report) {
         while let Some((batch, _)) = state.waiting.pop_front() {
             self.refuse(shared, batch, report);
@@ -201,11 +181,11 @@ impl Destination {
 
     /// A report said that the topic or partition is gone: ask before anything else is sent.
     pub(super) fn gone(&self) {
-        self.forget(&mut self.state.lock());
+        self.state.lock().partitions = 0;
     }
 
     /// Asks again where it is due, gives up what waited too long. Whether anything waits.
-    pub(super) fn tick(&self, shared: &Shared, now: Instant) -> bool {
+    pub(super) fn tick(self: &Arc<Self>, shared: &Shared, now: Instant) -> bool {
         let mut state = self.state.lock();
         while state
             .waiting
@@ -226,7 +206,7 @@ impl Destination {
         let waits = !state.waiting.is_empty();
         let after = if waits { AGAIN } else { shared.refresh };
         if (waits || state.partitions > 0) && now >= state.looked + after {
-            self.look_up(&mut state, shared);
+            self.ask(&mut state, shared);
         }
         waits
     }

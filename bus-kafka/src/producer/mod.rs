@@ -12,7 +12,7 @@ pub(crate) use publisher::KafkaPublisher;
 use crate::{
     KafkaConfig,
     health::Health,
-    native::{Client, Delivery, Queue},
+    native::{Client, Delivery, Queue, Topic},
 };
 use bus_core::{Error, Message, Name, Outcome, Result, Unsent, partition::Partitioner};
 use parking_lot::Mutex;
@@ -21,6 +21,7 @@ use std::{
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering},
+        mpsc,
     },
     time::Duration,
 };
@@ -41,7 +42,9 @@ struct Shared {
     limit: usize,
     deadline: Duration,
     refresh: Duration,
-    destinations: Mutex<Destinations>,
+    destinations: Mutex<HashMap<Name, Arc<Destination>>>,
+    /// Topics to look up, for the thread that may block; `None` ends it.
+    lookups: mpsc::Sender<Option<Arc<Destination>>>,
     /// Messages taken and not reported yet.
     in_flight: AtomicUsize,
     idle: Notify,
@@ -51,19 +54,14 @@ struct Shared {
     dead: AtomicBool,
 }
 
-#[derive(Default)]
-struct Destinations {
-    by_name: HashMap<Name, Arc<Destination>>,
-    /// By number, which is what metadata requests are tagged with.
-    all: Vec<Arc<Destination>>,
-}
-
 impl Producer {
     pub(crate) fn start(config: &KafkaConfig, health: Arc<Health>) -> Result<Arc<Self>> {
         let client = Client::producer(config.producer_conf()?)
             .map_err(|why| Error::invalid(format!("kafka producer: {why}")))?;
         let queue = client.main();
+        let (lookups, inbox) = mpsc::channel();
         let shared = Arc::new(Shared {
+            lookups,
             client,
             queue,
             health,
@@ -77,11 +75,19 @@ impl Producer {
             stop: AtomicBool::new(false),
             dead: AtomicBool::new(false),
         });
+        let spawn = |name: &str, work: Box<dyn FnOnce() + Send>| {
+            std::thread::Builder::new()
+                .name(name.to_owned())
+                .spawn(work)
+                .map_err(|e| Error::unavailable("no thread for the kafka producer").source(e))
+        };
         let thread = shared.clone();
-        std::thread::Builder::new()
-            .name("bus-kafka-reports".to_owned())
-            .spawn(move || reports::run(&thread))
-            .map_err(|e| Error::unavailable("no thread for the kafka producer").source(e))?;
+        spawn(
+            "bus-kafka-topics",
+            Box::new(move || destination::look_up(&thread, &inbox)),
+        )?;
+        let thread = shared.clone();
+        spawn("bus-kafka-reports", Box::new(move || reports::run(&thread)))?;
         Ok(Arc::new(Self { shared }))
     }
 
@@ -158,13 +164,16 @@ impl Drop for Producer {
 impl Shared {
     fn destination(&self, topic: &str) -> Arc<Destination> {
         let mut destinations = self.destinations.lock();
-        if let Some(known) = destinations.by_name.get(topic) {
+        if let Some(known) = destinations.get(topic) {
             return known.clone();
         }
         let name = Name::from(topic);
-        let new = Arc::new(Destination::new(name.clone(), destinations.all.len()));
-        destinations.by_name.insert(name, new.clone());
-        destinations.all.push(new.clone());
+        let new = Arc::new(Destination::new(
+            name.clone(),
+            Topic::new(&self.client, topic),
+            self.limit,
+        ));
+        destinations.insert(name, new.clone());
         new
     }
 

@@ -13,7 +13,7 @@ pub(super) fn outcomes(batch: &Delivery) -> Vec<Result<Outcome, Unsent>> {
         .reports()
         .into_iter()
         .zip(&batch.messages)
-        .map(|(report, message)| outcome(topic, report, message, batch.destination.limit()))
+        .map(|(report, message)| outcome(topic, report, message, batch.destination.limit))
         .collect()
 }
 

@@ -28,19 +28,15 @@ pub(super) fn run(shared: &Shared) {
         }
         if let Some(event) = shared.queue.poll(interval.min(due - now)) {
             handle(shared, &event);
-            if event.kind() == Kind::Answer {
-                // It may have left something to ask again soon.
-                due = Instant::now();
-            }
         }
     }
     // Destinations hold topic handles, which hold the client.
-    shared.destinations.lock().all.clear();
-    shared.destinations.lock().by_name.clear();
+    shared.destinations.lock().clear();
+    let _ = shared.lookups.send(None);
 }
 
 fn tick(shared: &Shared, now: Instant) -> bool {
-    let all = shared.destinations.lock().all.clone();
+    let all: Vec<Arc<Destination>> = shared.destinations.lock().values().cloned().collect();
     let mut waits = false;
     for destination in all {
         waits |= destination.tick(shared, now);
@@ -51,12 +47,6 @@ fn tick(shared: &Shared, now: Instant) -> bool {
 fn handle(shared: &Shared, event: &Event<'_>) {
     match event.kind() {
         Kind::Deliveries => deliveries(shared, event),
-        Kind::Answer => {
-            let destination = shared.destinations.lock().all.get(event.tag()).cloned();
-            if let Some(destination) = destination {
-                destination.answered(shared, event.topics().into_iter().next());
-            }
-        }
         _ => {
             if let Some(fatal) = events::common(event, "producer", &shared.health) {
                 tracing::error!(target: "bus::kafka", "the producer failed for good and is replaced: {}", fatal.text);
