@@ -4,7 +4,8 @@
 //! | file | what |
 //! |---|---|
 //! | `reader` | the thread's state and its loop |
-//! | `begin` | where a partition begins: stored offsets, a new group's start, seeks, data loss |
+//! | `begin` | where a partition begins: stored offsets, a new group's start |
+//! | `seek` | moving on request, or because records are gone |
 //! | `intake` | from fetched records to batches |
 //! | `handover` | rebalances: losing, releasing, losing at once |
 //! | `commits` | offsets and notes, one request in flight |
@@ -24,6 +25,7 @@ mod leave;
 mod mailbox;
 mod part;
 mod reader;
+mod seek;
 mod subscriber;
 mod wake;
 mod watch;

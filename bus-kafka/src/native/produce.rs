@@ -130,10 +130,13 @@ impl Drop for Topic {
     }
 }
 
+/// What an empty value points to: anything but null.
+static EMPTY: [u8; 1] = [0];
+
 /// Null for none; a pointer that is not null, whatever the length, for some: null and empty are different.
 fn raw(bytes: &Option<bytes::Bytes>) -> (*mut c_void, usize) {
     match bytes {
-        Some(bytes) if bytes.is_empty() => (b"\0".as_ptr().cast_mut().cast(), 0),
+        Some(bytes) if bytes.is_empty() => (EMPTY.as_ptr().cast_mut().cast(), 0),
         Some(bytes) => (bytes.as_ptr().cast_mut().cast(), bytes.len()),
         None => (ptr::null_mut(), 0),
     }
@@ -177,7 +180,7 @@ fn native_headers(headers: &Headers) -> *mut rd_kafka_headers_t {
             let (at, size) = value.map_or((ptr::null(), 0), |v| (v.as_ptr().cast(), v.len() as isize));
             // An empty slice may dangle; null would make an empty value a null one.
             let at = if value.is_some_and(<[u8]>::is_empty) {
-                b"\0".as_ptr().cast()
+                EMPTY.as_ptr().cast()
             } else {
                 at
             };

@@ -1,0 +1,179 @@
+//! Moving a partition that is owned: on request, or because its records are gone.
+
+use super::{
+    begin::{AGAIN, ASK, Purpose},
+    part::{Place, State},
+    reader::{Reader, Wait},
+};
+use crate::{
+    admin::{BEGINNING, END, Lookup, Spec},
+    error,
+    native::{Code, Failure, List},
+};
+use bus_core::{Bytes, Error, Event, Result, Shard, Start};
+use std::time::Instant;
+
+impl Reader {
+    /// Voids the shard and gains it again elsewhere.
+    pub(super) fn seek(&mut self, shard: Shard, to: &Start) -> Result<()> {
+        let place = (shard.topic, shard.partition);
+        let Some(part) = self
+            .parts
+            .get_mut(&place)
+            .filter(|p| p.is(shard) && p.state == State::Active)
+        else {
+            return Err(Error::fenced(format_args!("partition {}", shard.partition)));
+        };
+        if *to == Start::Stored {
+            return Err(Error::invalid(
+                "seek to a position, a time or an end; `Stored` is where it stands",
+            ));
+        }
+        let spec = Spec::of(to, place.1)?;
+        part.state = State::Finding;
+        self.mail.lost(shard);
+        let name = self.topic(place);
+        self.look_up(Purpose::Seek(place), Lookup::new([((name, place.1), spec)]));
+        Ok(())
+    }
+
+    pub(super) fn store_seek(&mut self, place: Place, offset: i64) {
+        if self.parts.get(&place).is_none_or(|p| p.state != State::Finding) {
+            return;
+        }
+        if self.group.is_none() {
+            self.sought(place, offset);
+            return;
+        }
+        let mut list = List::new();
+        list.add(&self.topic(place), place.1, offset);
+        let tag = self.tag(Wait::SeekStored(place, offset));
+        if let Err(failure) = self.client.commit(&list, &self.replies, tag) {
+            self.waits.remove(&tag);
+            self.seek_stored(place, offset, Some(failure));
+        }
+    }
+
+    pub(super) fn seek_stored(&mut self, place: Place, offset: i64, failure: Option<Failure>) {
+        match failure {
+            None => self.sought(place, offset),
+            Some(_) if self.parts.get(&place).is_some_and(|p| p.state == State::Finding) => {
+                let name = self.topic(place);
+                let lookup = Lookup::new([((name, place.1), Spec::At(offset))]);
+                self.again
+                    .push((Instant::now() + AGAIN, Purpose::Seek(place), lookup));
+            }
+            Some(_) => {}
+        }
+    }
+
+    fn sought(&mut self, place: Place, offset: i64) {
+        if self.parts.get(&place).is_none_or(|p| p.state != State::Finding) {
+            return;
+        }
+        let mut list = List::new();
+        list.add(&self.topic(place), place.1, offset);
+        if let Err(failure) = self.client.seek(&mut list, ASK) {
+            // A partition that had stopped fetching cannot seek, only start again.
+            tracing::debug!(target: "bus::kafka", code = ?failure.code, "seeking by assigning again");
+            if !self.restart(place, offset) {
+                return;
+            }
+        }
+        self.gain(place, offset, Bytes::new());
+        self.nudge();
+    }
+
+    /// Starts fetching again by taking the partition out of the assignment and putting it back. Whether it is ours
+    /// still: a revocation that came at the same moment would take that for its answer, so whatever it lists counts
+    /// as lost already.
+    fn restart(&mut self, place: Place, offset: i64) -> bool {
+        let topic = self.topic(place);
+        let mut list = List::new();
+        list.add(&topic, place.1, offset);
+        let result = self.client.unassign(&list).and_then(|()| {
+            let queue = self.client.split(&topic, place.1);
+            if let (Some(queue), Some(part)) = (queue, self.parts.get_mut(&place)) {
+                queue.signal(self.wake.fd());
+                part.queue = Some(queue);
+            }
+            self.client.assign(&list)
+        });
+        if let Err(failure) = result {
+            tracing::warn!(target: "bus::kafka", code = ?failure.code, "starting a partition again: {}", failure.text);
+        }
+        if self.group.is_some() {
+            self.lose_what_is_revoked_now();
+        }
+        self.parts.get(&place).is_some_and(|p| p.state != State::Void)
+    }
+
+    /// A partition cannot go on by itself.
+    pub(super) fn trouble(&mut self, place: Place, code: Code) {
+        match code {
+            Code::AUTO_OFFSET_RESET | Code::OFFSET_OUT_OF_RANGE => {
+                let name = self.topic(place);
+                let lookup = Lookup::new([((name, place.1), Spec::Ask(BEGINNING))]);
+                self.look_up(Purpose::Loss(place), lookup);
+            }
+            Code::UNKNOWN_TOPIC_OR_PART | Code::UNKNOWN_TOPIC_LOCAL | Code::UNKNOWN_PARTITION_LOCAL => {
+                self.watch_at = Instant::now();
+            }
+            Code::TOPIC_AUTHORIZATION => {
+                let what = format!("reading topic `{}`", self.topic(place));
+                self.fail(error::of_code(what, code));
+            }
+            code => tracing::warn!(
+                target: "bus::kafka", topic = %self.topic(place), partition = place.1, ?code,
+                "fetching: {}", code.text()
+            ),
+        }
+    }
+
+    /// The position was out of range, and this is the oldest there is.
+    pub(super) fn lost_records(&mut self, place: Place, beginning: i64) {
+        let Some(part) = self.parts.get_mut(&place).filter(|p| p.state == State::Active) else {
+            return;
+        };
+        if beginning <= part.expected {
+            let name = self.topic(place);
+            let lookup = Lookup::new([((name, place.1), Spec::Ask(END))]);
+            self.look_up(Purpose::Truncated(place), lookup);
+            return;
+        }
+        let (shard, from) = (part.shard, part.expected);
+        part.expected = beginning;
+        self.mail.urgent(Event::DataLoss {
+            shard,
+            from: from.max(0) as u128,
+            to: beginning as u128,
+        });
+        self.restart(place, beginning);
+    }
+
+    /// The log ends before the position: an unclean election cut it, or the topic was made anew.
+    pub(super) fn truncated(&mut self, place: Place, end: i64) {
+        self.watch_at = Instant::now();
+        let Some(part) = self.parts.get_mut(&place).filter(|p| p.state == State::Active) else {
+            return;
+        };
+        let expected = part.expected;
+        if end >= expected {
+            self.restart(place, expected);
+            return;
+        }
+        tracing::error!(
+            target: "bus::kafka", topic = %self.topics[place.0 as usize], partition = place.1,
+            "the log ends at {end}, before position {expected}: records were lost"
+        );
+        let shard = part.shard;
+        part.state = State::Finding;
+        self.mail.urgent(Event::DataLoss {
+            shard,
+            from: end as u128,
+            to: expected as u128,
+        });
+        self.mail.lost(shard);
+        self.store_seek(place, end);
+    }
+}
