@@ -2,4 +2,4 @@
 
 mod harness;
 
-bus_core::conformance!(harness::memory::OnMemory::new());
+bus_core::conformance!(crate::harness::memory::OnMemory::new());

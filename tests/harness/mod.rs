@@ -1,4 +1,15 @@
-//! The backends under test, each with its server.
+//! The backends under test, each with its server. Every test binary uses one of them.
+#![allow(dead_code)]
 
+#[cfg(feature = "kafka")]
+pub(crate) mod kafka;
 #[cfg(feature = "memory")]
 pub(crate) mod memory;
+#[cfg(feature = "redis")]
+pub(crate) mod redis;
+
+/// The value of an environment variable that names a server.
+pub(crate) fn address(variable: &str) -> String {
+    let given = std::env::var(variable).ok().filter(|value| !value.is_empty());
+    given.unwrap_or_else(|| panic!("set {variable} or run `cargo xtask test`"))
+}

@@ -83,6 +83,52 @@ macro_rules! __conformance_catalog {
                 a_closed_subscription_is_over [] "after a close there is nothing more, a second one is a no-op, and a late settle does no harm";
                 a_cancelled_next_leaves_no_trace [] "a call of next that is given up takes nothing away";
             }
+            start {
+                a_late_group_sees_history [] "a group that is made after the publish sees what was published";
+                latest_sees_what_comes_after [] "a group that starts at the latest sees what comes after";
+                a_latest_group_that_read_nothing_resumes [29] "a group stored at the latest that read nothing sees, after a restart, what came in between";
+                a_known_group_resumes [] "a group with a stored position resumes there, whatever start is asked for";
+                without_a_stored_position_there_is_an_error [] "who asks for the stored position and has none gets an error";
+                a_time_is_a_start [] "a group that starts at a time sees what was stored since, and nothing before";
+                positions_are_a_start [] "a group that starts at positions sees what follows them";
+                added_partitions_are_read_from_their_start [29] "partitions that are added are read from their beginning, whatever the group's start";
+                a_reset_drops_notes [24] "after a reset by an administrator nothing is skipped";
+                a_reset_moves_a_group [24] "a reset moves a group, and is refused while it has live members";
+                observers_see_all_and_leave_no_trace [] "observers see every message, from where they began, and leave nothing behind";
+            }
+            limits {
+                messages_in_flight_are_bounded [14] "no more messages are in flight than were allowed";
+                bytes_in_flight_are_bounded [14] "no more bytes are in flight than were allowed, but for one large message";
+            }
+            errors {
+                a_missing_topic_is_typed [] "a missing topic is a typed error everywhere, and is not created";
+                illegal_names_are_refused [] "an illegal name is refused before anything is created";
+                what_is_too_large_is_refused [] "a message over the limit is refused before anything is stored";
+                a_topic_deleted_under_a_consumer_ends_it [15] "a topic that is deleted under a live consumer ends it with a typed error";
+                administration_is_typed [] "what an administrator may not do is a typed error; members, positions and lag are shown";
+            }
+            commits {
+                a_released_shard_is_fenced [4] "a commit of a shard that was released is refused, and its neighbour's is stored";
+                a_former_owner_is_fenced [4] "a commit of a former owner is refused, and the new owner's position stays";
+                a_position_never_goes_back [1] "a commit below the stored position is refused; the same again is harmless";
+                fenced_outputs_are_refused_and_others_stored [25] "the outputs of a fenced shard are refused, its neighbours' in the same commit are stored";
+                a_missing_output_topic_stores_nothing [25] "an output without a topic takes its shard's commit with it, and no other's";
+                notes_come_back_as_they_were [] "notes of the promised size come back with their position, byte for byte";
+                a_reset_leaves_no_notes [24] "after a reset there are no notes, though the position is the same";
+                a_seek_begins_a_new_epoch [18] "a seek voids the shard and begins a new epoch at the position that was asked for";
+            }
+            receiving {
+                room_is_respected [14] "a subscriber hands out no more than there is room for";
+                a_paused_shard_is_silent [18] "a paused shard hands out nothing, and all of it when it goes on";
+                a_dropped_receive_loses_nothing [] "what a dropped call of receive had in hand comes with the next, in log order";
+                ownership_overtakes_records [26] "a shard that has to leave is told although records wait for room";
+                nothing_follows_losing [26] "no record of a shard follows the word that it has to leave";
+                catching_up_is_told [] "the end that was there at the beginning is told when it has been handed out, once";
+                an_observers_commit_is_nothing [] "an observer reads the partitions it asked for, and its commits store nothing";
+                a_closed_subscriber_is_closed [] "a closed subscriber commits nothing, gives up what it owned, and says that it is closed";
+                a_deleted_topic_is_told [15] "a topic that is deleted is told, with every shard of it, once";
+                what_other_programs_wrote_arrives [30] "what a program wrote that knows nothing of the bus arrives as any other message";
+            }
         }
     };
 }

@@ -24,6 +24,7 @@ pub(crate) struct Lab {
     harness: Arc<dyn Harness>,
     prefix: Arc<str>,
     groups: Arc<Mutex<Vec<String>>>,
+    numbers: Arc<AtomicU64>,
 }
 
 impl Lab {
@@ -32,6 +33,7 @@ impl Lab {
             harness,
             prefix: unique().into(),
             groups: Arc::default(),
+            numbers: Arc::default(),
         }
     }
     pub(crate) fn harness(&self) -> &dyn Harness {
@@ -46,6 +48,10 @@ impl Lab {
         let name = self.name(what);
         self.groups.lock().push(name.clone());
         name
+    }
+    /// A number that this run has not seen.
+    pub(crate) fn number(&self) -> u64 {
+        self.numbers.fetch_add(1, Relaxed)
     }
     /// A fresh handle to the server.
     pub(crate) async fn backend(&self) -> Result<Arc<dyn Backend>, Failure> {

@@ -211,8 +211,10 @@ impl Lab {
         topic: &Feed,
         subscription: &mut Subscription<Bytes, Raw>,
     ) -> Result<Vec<Delivery<Bytes>>, Failure> {
-        let marker =
-            |partition| Message::new(self.name(&format!("marker.{partition}"))).to_partition(partition);
+        let round = self.number();
+        let marker = |partition| {
+            Message::new(self.name(&format!("marker.{round}.{partition}"))).to_partition(partition)
+        };
         let markers: Vec<_> = (0..topic.spec().partitions).map(marker).collect();
         let mut missing: HashSet<_> = markers.iter().filter_map(|m| m.payload.clone()).collect();
         self.store(bus, topic.name(), markers).await?;

@@ -1,10 +1,15 @@
 //! The checks, by theme.
 
+pub(crate) mod commits;
 pub(crate) mod crashes;
 pub(crate) mod dead_letters;
+pub(crate) mod errors;
 pub(crate) mod fidelity;
 pub(crate) mod groups;
 pub(crate) mod lifecycle;
+pub(crate) mod limits;
 pub(crate) mod order;
 pub(crate) mod publishing;
+pub(crate) mod receiving;
 pub(crate) mod settling;
+pub(crate) mod start;

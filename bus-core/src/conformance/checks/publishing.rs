@@ -50,7 +50,7 @@ pub(crate) async fn many_publishers_many_subscribers(lab: &Lab) -> Proof {
     let publish = |publisher: usize| {
         let batch = (0..100).map(|n| keyed(format_args!("p{publisher}"), n)).collect();
         lab.publish(
-            if publisher % 2 == 0 { &near } else { &far },
+            if publisher.is_multiple_of(2) { &near } else { &far },
             topic.name(),
             &history,
             batch,

@@ -1,0 +1,11 @@
+//! The conformance suite on Redis: the oldest version that is supported, and a recent one.
+
+mod harness;
+
+mod redis_7 {
+    bus_core::conformance!(crate::harness::redis::OnRedis::new("BUS_TEST_REDIS"));
+}
+
+mod redis_8 {
+    bus_core::conformance!(crate::harness::redis::OnRedis::new("BUS_TEST_REDIS_8"));
+}
