@@ -167,9 +167,9 @@ impl Publisher for Bus {
     fn publish_batch(&self, topic: &str, batch: Vec<Message>) -> Pending {
         if self.is_closed() {
             let closed = |_| Err(Unsent::not_stored(Error::closed("the bus")));
-            return Box::pin(std::future::ready(batch.iter().map(closed).collect()));
+            return Pending::ready(batch.iter().map(closed).collect());
         }
-        Box::pin(self.0.gate.publish(topic, batch))
+        self.0.gate.publish(topic, batch).into_pending()
     }
     async fn close(&self) -> Result<()> {
         Bus::close(self).await

@@ -12,10 +12,10 @@
 //! Retry a commit, delay a record, count an attempt, decide about a dead letter, create a topic that was not
 //! asked for, or start a partition anywhere but at the stored position.
 
-use crate::{Batch, Error, GroupSpec, Message, Name, Result, Start, TopicLag, TopicSpec};
+use crate::{Batch, Error, GroupSpec, Message, Name, Pending, Result, Start, TopicLag, TopicSpec};
 use async_trait::async_trait;
 use bytes::Bytes;
-use std::{fmt::Debug, future::Future, ops::Range, pin::Pin, sync::Arc, time::Duration};
+use std::{fmt::Debug, ops::Range, sync::Arc, time::Duration};
 
 /// One partition during one period of ownership. A new assignment, a seek, a reconnect to a server with
 /// another history: a new `epoch`, so a token from before can never settle anything after.
@@ -244,9 +244,6 @@ impl From<Unsent> for Error {
         }
     }
 }
-
-/// One outcome a message, in the order of the batch. Dropping it cancels nothing.
-pub type Pending = Pin<Box<dyn Future<Output = Vec<Result<Outcome, Unsent>>> + Send>>;
 
 /// A broker, seen by one process.
 #[async_trait]

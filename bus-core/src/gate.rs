@@ -59,7 +59,13 @@ impl Gate {
             state.messages += size.0;
             state.bytes += size.1;
             drop(state);
-            Stage::Sent(self.publisher.publish_batch(topic, batch))
+            match self.publisher.publish_batch(topic, batch).now() {
+                Ok(outcomes) => {
+                    self.release(size);
+                    Stage::Known(outcomes)
+                }
+                Err(pending) => Stage::Sent(pending),
+            }
         } else {
             let (reply, answer) = oneshot::channel();
             state.queue.push_back(Queued {
@@ -117,6 +123,7 @@ fn follow(pending: Pending, gate: Arc<Gate>, size: (usize, usize)) {
 enum Stage {
     Queued(oneshot::Receiver<Pending>),
     Sent(Pending),
+    Known(Vec<Result<Outcome, Unsent>>),
     Over,
 }
 
@@ -125,6 +132,15 @@ pub(crate) struct Publishing {
     stage: Stage,
     gate: Arc<Gate>,
     size: (usize, usize),
+}
+
+impl Publishing {
+    pub(crate) fn into_pending(mut self) -> Pending {
+        match &mut self.stage {
+            Stage::Known(outcomes) => Pending::ready(std::mem::take(outcomes)),
+            _ => Pending::new(self),
+        }
+    }
 }
 
 impl Future for Publishing {
@@ -141,11 +157,12 @@ impl Future for Publishing {
                     }
                 },
                 Stage::Sent(pending) => {
-                    let outcomes = ready!(pending.as_mut().poll(cx));
+                    let outcomes = ready!(Pin::new(pending).poll(cx));
                     self.stage = Stage::Over;
                     self.gate.release(self.size);
                     return Poll::Ready(outcomes);
                 }
+                Stage::Known(outcomes) => return Poll::Ready(std::mem::take(outcomes)),
                 Stage::Over => return Poll::Pending,
             }
         }
@@ -161,7 +178,7 @@ impl Drop for Publishing {
                 answer.close();
                 answer.try_recv().ok()
             }
-            Stage::Over => None,
+            Stage::Known(_) | Stage::Over => None,
         };
         if let Some(pending) = pending {
             follow(pending, self.gate.clone(), self.size);

@@ -20,6 +20,7 @@ mod group;
 mod headers;
 mod message;
 pub mod partition;
+mod pending;
 pub mod position;
 mod publish;
 mod pump;
@@ -37,7 +38,7 @@ pub use bytes::Bytes;
 pub use codec::{Codec, Raw, Stateless};
 pub use delivery::Delivery;
 pub use driver::{
-    Ack, Admin, Backend, Done, Event, Limits, Outcome, Pending, Publisher, Receipt, Room, Scope, Shard,
+    Ack, Admin, Backend, Done, Event, Limits, Outcome, Publisher, Receipt, Room, Scope, Shard,
     Source, Subscriber, Token, Unsent,
 };
 pub use enqueue::Unconfirmed;
@@ -46,6 +47,7 @@ pub use flow::{LossPolicy, Order};
 pub use group::{GroupSpec, MemberSpec, TopicLag};
 pub use headers::{Headers, HeadersIter, HeadersView, encode as encode_headers};
 pub use message::Message;
+pub use pending::Pending;
 pub use publish::{Publish, Published, PublisherExt};
 pub use retry::{Backoff, Retry};
 pub use start::Start;

@@ -81,7 +81,7 @@ impl Future for Published {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let silent = || Unsent::unknown(Error::new(ErrorKind::Other, "the backend gave no outcome"));
         Poll::Ready(match &mut self.0 {
-            Ok(pending) => ready!(pending.as_mut().poll(cx)).pop().unwrap_or_else(|| Err(silent())),
+            Ok(pending) => ready!(Pin::new(pending).poll(cx)).pop().unwrap_or_else(|| Err(silent())),
             Err(unsent) => Err(unsent.take().unwrap_or_else(silent)),
         })
     }

@@ -10,7 +10,6 @@ use crate::{
 use async_trait::async_trait;
 use bus_core::{Error, Message, Outcome, Pending, Publisher, Receipt, Result, Unsent};
 use std::{
-    future::ready,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering::SeqCst},
@@ -146,7 +145,7 @@ impl MemoryPublisher {
         });
         topic.enqueue(&self.hub, waiting);
         let (hub, topic) = (self.hub.clone(), topic.clone());
-        Box::pin(async move {
+        Pending::new(async move {
             loop {
                 let look = if topic.has_retention() {
                     deadline.min(Instant::now() + LOOK)
@@ -206,5 +205,5 @@ fn refuse(messages: usize, error: &Error) -> Pending {
 }
 
 fn answer(outcomes: Outcomes) -> Pending {
-    Box::pin(ready(outcomes))
+    Pending::ready(outcomes)
 }

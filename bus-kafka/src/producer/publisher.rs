@@ -60,7 +60,7 @@ impl Publisher for KafkaPublisher {
         match self.producer() {
             Ok(producer) => {
                 let delivery = producer.take(topic, batch);
-                Box::pin(async move {
+                Pending::new(async move {
                     delivery.finished().await;
                     outcome::outcomes(&delivery)
                 })
@@ -70,7 +70,7 @@ impl Publisher for KafkaPublisher {
                     .iter()
                     .map(|_| Err(Unsent::not_stored(error.duplicate())))
                     .collect();
-                Box::pin(std::future::ready(refused))
+                Pending::ready(refused)
             }
         }
     }

@@ -10,7 +10,7 @@ use bus::{Bus, Raw, Topic, TopicSpec};
 use bytes::Bytes;
 use futures_util::{StreamExt, stream::FuturesOrdered};
 use rdkafka::{
-    ClientContext, Message, Offset, TopicPartitionList,
+    ClientContext, Offset, TopicPartitionList,
     config::ClientConfig,
     consumer::{BaseConsumer, Consumer},
     producer::{BaseProducer, BaseRecord, DeliveryResult, Producer, ProducerContext},
@@ -74,7 +74,7 @@ pub(crate) async fn publish(bus: &Bus, topic: &str, load: &Load) -> Result<Durat
     Ok(begun.elapsed())
 }
 
-fn check(outcomes: Option<Vec<Result<bus::Outcome, bus::Unsent>>>) -> Result<()> {
+fn check(outcomes: Option<Vec<bus::Result<bus::Outcome, bus::Unsent>>>) -> Result<()> {
     for outcome in outcomes.into_iter().flatten() {
         outcome?;
     }
