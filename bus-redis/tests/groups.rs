@@ -441,3 +441,126 @@ async fn a_dropped_receive_loses_nothing() {
     let expected: Vec<_> = (0..200).map(|i| format!("{i}").repeat(1 + i * 50)).collect();
     assert_eq!(member.payloads(), expected);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_commit_whose_reply_is_lost_stores_its_outputs_once() {
+    let (backend, admin, topic) = with_topic(1).await;
+    let out = unique("out");
+    admin.create(&[TopicSpec::new(out.clone())]).await.unwrap();
+    let publisher = backend.publisher().await.unwrap();
+    publish(&publisher, &topic, numbered(20, 1)).await;
+    let proxy = Proxy::start(url().trim_start_matches("redis://").to_owned()).await;
+    let faulty = Redis::connect(bus_redis::RedisConfig::new("127.0.0.1", proxy.port))
+        .await
+        .unwrap();
+    let mut member = Member::join(&faulty, group(&topic, &unique("g"))).await;
+    member.until(|m| m.records.len() == 20).await;
+    for i in 0..20 {
+        let next = member.records[i].1.position() + 1;
+        let notes = Bytes::from(format!("commit-{i}-"));
+        proxy.lose_replies(&notes, 1);
+        let outputs = vec![(out.clone(), Message::new(format!("{i}")))];
+        let done = Done {
+            next,
+            notes,
+            outputs,
+            ..member.done(0)
+        };
+        in_time(member.ack.commit(vec![done])).await.remove(0).unwrap();
+    }
+    assert_eq!(proxy.lost(), 20);
+    let mut check = Member::join(&backend, group(&out, &unique("g"))).await;
+    check.until(|m| m.saw(|e| matches!(e, Event::CaughtUp(_)))).await;
+    assert_eq!(
+        check.payloads(),
+        (0..20).map(|i| format!("{i}")).collect::<Vec<_>>()
+    );
+    member.subscriber.close().await.unwrap();
+}
+
+/// Works until told to stop; answers `Losing` as core does. What it settled, in order.
+async fn work(
+    backend: std::sync::Arc<Redis>,
+    source: bus_core::Source,
+    mut stop: tokio::sync::oneshot::Receiver<()>,
+) -> Vec<(u32, String)> {
+    let mut member = Member::join(&backend, source).await;
+    loop {
+        tokio::select! {
+            _ = &mut stop => break,
+            result = member.step(Room { messages: 16, bytes: 1 << 20 }) => result.unwrap(),
+        }
+        let losing: Vec<_> = member
+            .events
+            .drain(..)
+            .filter_map(|e| match e {
+                Event::Losing { shard, .. } => Some(shard),
+                _ => None,
+            })
+            .collect();
+        for shard in losing {
+            let done = member.done(shard.partition);
+            in_time(member.ack.commit(vec![done])).await.remove(0).unwrap();
+            in_time(member.ack.release(shard)).await.unwrap();
+            member.until(|m| !m.owned.values().any(|o| o.0 == shard)).await;
+        }
+        member.commit_all().await;
+    }
+    member.commit_all().await;
+    in_time(member.subscriber.close()).await.unwrap();
+    let text = |r: &bus_core::Record| String::from_utf8_lossy(r.payload().unwrap()).into_owned();
+    member
+        .records
+        .iter()
+        .map(|(shard, r)| (shard.partition, text(r)))
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn members_come_and_go_and_everything_is_delivered_once() {
+    let (backend, _, topic) = with_topic(4).await;
+    let backend = std::sync::Arc::new(backend);
+    let publisher = backend.publisher().await.unwrap();
+    let source = group(&topic, &unique("g"));
+    let mut workers = std::collections::VecDeque::new();
+    let mut seen = Vec::new();
+    let mut sent = 0;
+    for round in 0..8 {
+        let (stop, stopped) = tokio::sync::oneshot::channel();
+        workers.push_back((stop, tokio::spawn(work(backend.clone(), source.clone(), stopped))));
+        for _ in 0..40 {
+            let batch = (sent..sent + 10)
+                .map(|i| Message::new(format!("{i:06}")).to_partition(i % 4))
+                .collect();
+            publish(&publisher, &topic, batch).await;
+            sent += 10;
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+        if round % 3 > 0 {
+            let (stop, worker) = workers.pop_front().unwrap();
+            stop.send(()).unwrap();
+            seen.extend(in_time(worker).await.unwrap());
+        }
+    }
+    // The last ones finish what is left.
+    let admin = backend.admin();
+    let name = match &source.scope {
+        Scope::Group(name) => name.clone(),
+        Scope::Everyone { .. } => unreachable!(),
+    };
+    in_time(async {
+        while admin.lag(&name).await.unwrap().iter().any(|lag| lag.behind > 0) {
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+    })
+    .await;
+    for (stop, worker) in workers {
+        stop.send(()).unwrap();
+        seen.extend(in_time(worker).await.unwrap());
+    }
+    let mut all: Vec<_> = seen.iter().map(|(_, text)| text.clone()).collect();
+    all.sort();
+    let expected: Vec<_> = (0..sent).map(|i| format!("{i:06}")).collect();
+    assert_eq!(all.len(), expected.len(), "nothing lost, nothing twice");
+    assert_eq!(all, expected);
+}

@@ -64,8 +64,8 @@ async fn a_topic_deleted_under_a_publisher_is_missing_and_stays_so() {
     publish(&publisher, &topic, vec![Message::new("x")]).await;
 }
 
-/// Replies to `marker` requests are lost, the connection with them; what arrives must be what was sent, once.
-async fn lost_replies(url: &str, config: RedisConfig, proxy: &Proxy, marker: &[u8]) {
+/// Replies to `marker` requests are lost, or the requests arrive late; what is stored must be what was sent, once.
+async fn faults(url: &str, config: RedisConfig, proxy: &Proxy, marker: &[u8]) {
     let direct = Redis::connect_url(url).await.unwrap();
     let topic = unique("orders");
     direct
@@ -77,7 +77,10 @@ async fn lost_replies(url: &str, config: RedisConfig, proxy: &Proxy, marker: &[u
     let publisher = backend.publisher().await.unwrap();
     let mut receipts: Vec<Receipt> = Vec::new();
     for round in 0..20 {
-        proxy.lose_replies(marker, 1);
+        match round % 2 {
+            0 => proxy.lose_replies(marker, 1),
+            _ => proxy.hold_requests(marker, 1),
+        }
         let calls: Vec<_> = (0..10)
             .map(|call| {
                 let batch = (0..5)
@@ -94,6 +97,8 @@ async fn lost_replies(url: &str, config: RedisConfig, proxy: &Proxy, marker: &[u
         receipts.iter().any(|r| r.position.is_none()),
         "a resend found its messages stored"
     );
+    // What is late must have arrived before it can be missed.
+    tokio::time::sleep(Duration::from_millis(500)).await;
     let mut member = Member::join(
         &direct,
         source(&topic, Scope::Everyone { partitions: None }, Start::Earliest),
@@ -122,13 +127,13 @@ async fn lost_replies(url: &str, config: RedisConfig, proxy: &Proxy, marker: &[u
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_lost_reply_makes_no_duplicate() {
+async fn lost_replies_and_late_requests_make_no_duplicate() {
     let proxy = Proxy::start(url().trim_start_matches("redis://").into()).await;
-    lost_replies(&url(), RedisConfig::new("127.0.0.1", proxy.port), &proxy, b"EXEC").await;
+    faults(&url(), RedisConfig::new("127.0.0.1", proxy.port), &proxy, b"EXEC").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_lost_reply_makes_no_duplicate_without_the_right_to_kill() {
+async fn lost_replies_and_late_requests_make_no_duplicate_without_the_right_to_kill() {
     let server = Server::start(&[
         "--user",
         "app",
@@ -143,7 +148,7 @@ async fn a_lost_reply_makes_no_duplicate_without_the_right_to_kill() {
     let config = RedisConfig::new("127.0.0.1", proxy.port)
         .user("app")
         .password("secret");
-    lost_replies(&server.url(), config, &proxy, b"EVALSHA").await;
+    faults(&server.url(), config, &proxy, b"EVALSHA").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -312,4 +317,38 @@ async fn preflight_says_what_is_wrong() {
         .await
         .unwrap_err();
     assert!(error.to_string().contains("noeviction"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn flushed_scripts_are_loaded_again() {
+    let server = Server::start(&[
+        "--user",
+        "app",
+        "on",
+        ">secret",
+        "~*",
+        "&*",
+        "+@all",
+        "-client|kill",
+    ]);
+    let backend = Redis::connect_url(&format!("redis://app:secret@127.0.0.1:{}", server.port))
+        .await
+        .unwrap();
+    let topic = unique("orders");
+    backend
+        .admin()
+        .create(&[bus_core::TopicSpec::new(topic.clone())])
+        .await
+        .unwrap();
+    let publisher = backend.publisher().await.unwrap();
+    let mut member = Member::join(&backend, group(&topic, &unique("g"))).await;
+    member.until(|m| m.owned.len() == 1).await;
+    let mut client = foreign(&server.url());
+    for count in 1..4 {
+        redis::cmd("SCRIPT").arg("FLUSH").exec(&mut client).unwrap();
+        publish(&publisher, &topic, vec![Message::new("x")]).await;
+        member.until(|m| m.records.len() == count).await;
+        redis::cmd("SCRIPT").arg("FLUSH").exec(&mut client).unwrap();
+        member.commit_all().await;
+    }
 }

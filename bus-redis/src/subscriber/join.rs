@@ -140,6 +140,11 @@ async fn everyone(
     source: &Source,
     topics: Vec<Arc<TopicInfo>>,
 ) -> Result<(Box<dyn Subscriber>, Arc<dyn Ack>)> {
+    if source.start == Start::Stored {
+        return Err(Error::invalid(
+            "only a group has a stored position; read from another start",
+        ));
+    }
     let shared = Arc::new(Shared::default());
     for (index, info) in topics.iter().enumerate() {
         let wanted: Vec<u32> = match &partitions {

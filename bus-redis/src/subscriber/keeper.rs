@@ -55,6 +55,13 @@ impl Keeper {
         loop {
             match self.round().await {
                 Ok(again) => pause = if again { Duration::ZERO } else { self.tick() },
+                Err(error) if !error.is_transient() => {
+                    tracing::error!(group = %self.group, %error, "partitions cannot be kept");
+                    self.lose_all();
+                    self.shared.lock().fatal = Some(error);
+                    self.shared.wake.notify_one();
+                    return;
+                }
                 Err(error) => {
                     tracing::debug!(group = %self.group, %error, "lease round failed");
                     pause = (pause * 2).clamp(Duration::from_millis(50), LONGEST_PAUSE);

@@ -206,6 +206,9 @@ impl Subscriber for RedisSubscriber {
             if events.len() > before {
                 return Ok(());
             }
+            if let Some(error) = &self.shared.lock().fatal {
+                return Err(error.duplicate());
+            }
             let mut clock = std::pin::pin!(async {
                 match suspend_at {
                     Some(at) => tokio::time::sleep_until(at.into()).await,

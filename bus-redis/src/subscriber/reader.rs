@@ -11,7 +11,7 @@ use crate::{
     id,
     wire::{Conn, encode},
 };
-use bus_core::{Batch, Event, Result, Room, Shard};
+use bus_core::{Batch, Error, ErrorKind, Event, Result, Room, Shard};
 use std::{
     collections::VecDeque,
     fmt,
@@ -257,6 +257,12 @@ impl Reader {
             return self.connect().await;
         }
         let Some(by) = self.answer_by else {
+            if self.is_elsewhere() {
+                self.disconnect(&Error::unavailable(
+                    "the reading connection talks to another run of redis",
+                ));
+                return Ok(());
+            }
             return pending().await;
         };
         let Some(conn) = &mut self.conn else { return Ok(()) };
@@ -269,6 +275,13 @@ impl Reader {
                 Ok(())
             }
         }
+    }
+
+    /// Whether there is something to read, but not where this connection leads: after a failover.
+    fn is_elsewhere(&self) -> bool {
+        let Some(conn) = &self.conn else { return false };
+        let other = |c: &Cursor| c.run_id.as_ref().is_some_and(|run_id| run_id != conn.run_id());
+        self.cursors.iter().any(other)
     }
 
     async fn connect(&mut self) -> Result<()> {
@@ -297,7 +310,7 @@ impl Reader {
         Ok(())
     }
 
-    fn disconnect(&mut self, error: &bus_core::Error) {
+    fn disconnect(&mut self, error: &Error) {
         self.context.health.down(error);
         self.conn = None;
         self.answer_by = None;
@@ -347,7 +360,8 @@ impl Reader {
             self.accept(shared, shard, batch, last);
         }
         match failed {
-            Some(error) if error.is_transient() => self.disconnect(&error),
+            // A key that is no stream any more is the keeper's to tell: the topic is lost, not the subscription.
+            Some(error) if error.is_transient() || error == ErrorKind::Conflict => self.disconnect(&error),
             Some(error) => return Err(error),
             None if self.answer_by.is_none() => self.ended(events),
             None => {}

@@ -2,7 +2,7 @@
 
 use super::ordinals::Ordinals;
 use crate::facts::Facts;
-use bus_core::{Event, Name, Shard};
+use bus_core::{Error, Event, Name, Shard};
 use bytes::Bytes;
 use parking_lot::{Mutex, MutexGuard};
 use std::{
@@ -28,6 +28,8 @@ pub(crate) struct State {
     pub(crate) held: BTreeMap<(u32, u32), Held>,
     pub(crate) notices: VecDeque<Notice>,
     pub(crate) closing: bool,
+    /// What ended the keeper: no waiting helps against it.
+    pub(crate) fatal: Option<Error>,
     /// Partitions that were just given back, and when: others go first.
     pub(crate) released: BTreeMap<(u32, u32), Instant>,
 }

@@ -118,7 +118,7 @@ impl Member {
     }
 
     /// Settles everything that was delivered.
-    pub async fn commit_all(&self) {
+    pub async fn commit_all(&mut self) {
         let done = self.owned.keys().map(|p| self.done(*p)).collect();
         for result in in_time(self.ack.commit(done)).await {
             result.unwrap();
