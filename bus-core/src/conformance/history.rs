@@ -118,6 +118,16 @@ impl History {
     pub fn acks_of(&self, member: u32) -> usize {
         self.log.lock().by_member.get(&member).copied().unwrap_or(0)
     }
+    /// Messages that were published and not acknowledged so far.
+    pub fn open(&self) -> Vec<Id> {
+        let log = self.log.lock();
+        let published = log.happenings.iter().filter(|h| h.what == What::Published);
+        published
+            .map(|h| &h.id)
+            .filter(|id| !log.acked.contains(*id))
+            .cloned()
+            .collect()
+    }
     /// Everything so far.
     pub fn happenings(&self) -> Vec<Happening> {
         self.log.lock().happenings.clone()

@@ -122,9 +122,11 @@ impl Lab {
                 return Ok(());
             }
             let now = history.tally();
+            let open = history.open();
+            let (count, first) = (open.len(), &open[..open.len().min(5)]);
             ensure!(
                 now != before,
-                "waiting until {what}: nothing happened for {patience:?}; so far {now:?}"
+                "waiting until {what}: nothing happened for {patience:?}; so far {now:?}; {count} are open, the first: {first:?}"
             );
         }
     }

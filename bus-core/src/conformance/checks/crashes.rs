@@ -1,9 +1,9 @@
 //! Crashes: what was stored stays, what was out comes again, and a former owner changes nothing.
 
 use crate::{
-    Retry,
+    ErrorKind, Retry,
     conformance::{
-        History, Lab, Proof, checkers,
+        Failure, History, Lab, Proof, checkers,
         member::{Act, payloads},
         work::unkeyed,
     },
@@ -150,8 +150,12 @@ pub(crate) async fn a_long_handler_keeps_its_message(lab: &Lab) -> Proof {
     // Only once both have their share: a partition that moves under a handler is another matter.
     let admin = first.admin();
     let shared = || async {
-        let members = admin.group(&group).await?.members;
-        Ok(members.len() == 2 && members.iter().all(|m| m.partitions.len() == 2))
+        match admin.group(&group).await {
+            Ok(spec) => Ok(spec.members.len() == 2 && spec.members.iter().all(|m| m.partitions.len() == 2)),
+            // Nobody has told the server yet.
+            Err(error) if error.kind() == ErrorKind::GroupMissing => Ok(false),
+            Err(error) => Err(Failure::from(error)),
+        }
     };
     lab.poll("both members have two partitions", shared).await?;
     lab.publish(&first, topic.name(), &history, unkeyed("m", 4, 16))

@@ -73,15 +73,21 @@ pub(crate) async fn bytes_are_unaltered(lab: &Lab) -> Proof {
     round_trip(lab, sent).await
 }
 
-pub(crate) async fn one_mebibyte_payload(lab: &Lab) -> Proof {
-    let payload: Vec<u8> = (0..1 << 20)
-        .map(|n: u32| (n.wrapping_mul(2_654_435_761) >> 24) as u8)
+pub(crate) async fn the_largest_payload(lab: &Lab) -> Proof {
+    // A mebibyte where the server takes one; by default Kafka takes some hundred bytes less, frame included.
+    let size = lab.backend().await?.limits().message.min(1 << 20);
+    ensure!(
+        size >= 1_000_000,
+        "a message may have {size} bytes; a megabyte is promised"
+    );
+    let payload: Vec<u8> = (0..size as u32)
+        .map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8)
         .collect();
     round_trip(
         lab,
         vec![
             Message::new("before"),
-            Message::new(payload).keyed("k"),
+            Message::new(payload),
             Message::new("after"),
         ],
     )
@@ -101,8 +107,9 @@ pub(crate) async fn headers_are_unaltered(lab: &Lab) -> Proof {
         .map(|n| (format!("name-{n}").into(), Some(Bytes::from(vec![n as u8; 20]))))
         .collect();
     let mut binary = Message::new("binary");
-    binary.headers.push(&b"\xff\x00name"[..], &b"\x00\xff\r\n"[..]);
-    binary.headers.push("", "a name may be empty");
+    binary
+        .headers
+        .push(&b"\xff\xc3\x28name"[..], &b"\x00\xff\r\n"[..]);
     let mut none = Message::new("none");
     none.headers = Headers::new();
     round_trip(lab, vec![twice, many, binary, none]).await
