@@ -14,8 +14,9 @@ use super::{
     slots::{NIL, State},
 };
 
-/// Bytes of notes that one record can cost at most, as a run or as an attempt.
-const DEAREST: usize = 64;
+/// Bytes of notes that one record can cost at most, as a run of two positions and as an attempt; and what all of them
+/// cost together is less than that.
+const DEAREST: usize = 60;
 /// A closed gate opens for so many at once, because opening it looks at every slot.
 const OPENING: usize = 16;
 

@@ -21,6 +21,8 @@ pub(crate) struct Setup {
     pub(crate) loss: LossPolicy,
     pub(crate) dead_letters: bool,
     pub(crate) readers: usize,
+    /// In each partition from the start.
+    pub(crate) records: u8,
 }
 
 /// How a delivery ends.
@@ -57,6 +59,18 @@ pub(crate) enum Op {
     Pump(u8),
     /// Receive, lend and claim as much as there is.
     Load(u8),
+    /// As many turns of loading and settling most of it.
+    Busy {
+        member: u8,
+        turns: u8,
+        how: How,
+    },
+    /// A loaded shard leaves, and so much time passes.
+    Hurry {
+        part: u8,
+        grace: u16,
+        late: u16,
+    },
     Step(u8),
     Lend {
         member: u8,
@@ -131,6 +145,8 @@ fn op() -> impl Strategy<Value = Op> {
             .prop_map(|(part, count, keys, size, gap)| Op::Publish { part, count, keys, size, gap }),
         12 => m.clone().prop_map(Op::Pump),
         12 => m.clone().prop_map(Op::Load),
+        6 => (m.clone(), 1u8..6, how()).prop_map(|(member, turns, how)| Op::Busy { member, turns, how }),
+        2 => (p.clone(), 0u16..100, 0u16..200).prop_map(|(part, grace, late)| Op::Hurry { part, grace, late }),
         4 => m.clone().prop_map(Op::Step),
         6 => (m.clone(), 0u8..3, 1u8..12).prop_map(|(member, reader, most)| Op::Lend { member, reader, most }),
         6 => (m.clone(), 0u8..3, 1u8..12).prop_map(|(member, reader, count)| Op::Claim { member, reader, count }),
@@ -139,15 +155,15 @@ fn op() -> impl Strategy<Value = Op> {
         10 => (m.clone(), end).prop_map(|(member, end)| Op::Commit { member, end }),
         10 => prop_oneof![0u16..20, 0u16..300, 200u16..250, 0u16..5000].prop_map(Op::Advance),
         5 => (p.clone(), m.clone()).prop_map(|(part, member)| Op::Assign { part, member }),
-        2 => (p.clone(), prop_oneof![0u16..20, 0u16..2000]).prop_map(|(part, grace)| Op::Losing { part, grace }),
+        3 => (p.clone(), prop_oneof![0u16..20, 0u16..2000]).prop_map(|(part, grace)| Op::Losing { part, grace }),
         1 => (p.clone(), m.clone()).prop_map(|(part, member)| Op::Steal { part, member }),
         2 => m.clone().prop_map(Op::Notice),
         2 => p.clone().prop_map(Op::Suspend),
         2 => p.clone().prop_map(Op::Resume),
-        1 => (m.clone(), prop_oneof![0u16..20, 0u16..2000]).prop_map(|(member, grace)| Op::Drain { member, grace }),
+        1 => (m.clone(), prop_oneof![0u16..20, 0u16..400]).prop_map(|(member, grace)| Op::Drain { member, grace }),
         2 => m.clone().prop_map(Op::Flush),
         1 => m.prop_map(Op::Crash),
-        1 => (p.clone(), any::<u8>()).prop_map(|(part, to)| Op::Reset { part, to }),
+        2 => (p.clone(), any::<u8>()).prop_map(|(part, to)| Op::Reset { part, to }),
         1 => (p, 1u8..20).prop_map(|(part, count)| Op::Trim { part, count }),
     ]
 }
@@ -166,13 +182,13 @@ pub(crate) fn schedules(ops: usize) -> impl Strategy<Value = (Setup, Vec<Op>)> {
         1u32..=4,
         1usize..=4,
         any::<bool>(),
-        any::<bool>(),
+        prop_oneof![1 => Just(false), 2 => Just(true)],
         prop_oneof![2 => Just(LossPolicy::GoOn), 1 => Just(LossPolicy::Stop)],
         prop_oneof![4 => Just(true), 1 => Just(false)],
-        1usize..=3,
+        (1usize..=3, 0u8..60),
     );
     let setup = (sizes, kinds).prop_map(|((window, bytes, unstored, notes, outputs), kinds)| {
-        let (order, attempts, partitions, sparse, faults, loss, dead_letters, readers) = kinds;
+        let (order, attempts, partitions, sparse, faults, loss, dead_letters, (readers, records)) = kinds;
         Setup {
             window,
             bytes,
@@ -187,6 +203,7 @@ pub(crate) fn schedules(ops: usize) -> impl Strategy<Value = (Setup, Vec<Op>)> {
             loss,
             dead_letters,
             readers,
+            records,
         }
     });
     (setup, vec(op(), 1..ops))

@@ -48,6 +48,10 @@ pub(crate) fn run(setup: &Setup, ops: &[Op], mutation: Mutation) -> Result<Cover
         resets: 0,
     };
     for part in 0..partitions {
+        for n in 0..setup.records {
+            let gap = if n % 7 == 3 { 3 } else { 0 };
+            world.parts[part].publish(setup.sparse, gap, Some(n % 5).filter(|k| *k > 0), 10);
+        }
         world.assign(part, part % 2)?;
     }
     for (n, op) in ops.iter().enumerate() {
@@ -87,6 +91,34 @@ impl World {
             }
             Op::Steal { part: p, member } if faults => self.steal(part(p), member.into())?,
             Op::Notice(member) => self.notice(member.into())?,
+            Op::Hurry { part: p, grace, late } => {
+                if let Some((owner, _)) = self.current(part(p)) {
+                    self.of_member(Op::Load(owner as u8), owner as u8)?;
+                }
+                self.losing(part(p), if faults { grace.into() } else { AGES })?;
+                self.model.now += u64::from(late);
+            }
+            Op::Busy { member, turns, how } => {
+                for turn in 0..turns {
+                    for op in [
+                        Op::Load(member),
+                        Op::Step(member),
+                        Op::Commit {
+                            member,
+                            end: End::Stored,
+                        },
+                    ] {
+                        self.of_member(op, member)?;
+                        self.check()?;
+                        for pick in 0..5 {
+                            let how = if pick == turn { how } else { How::Ack };
+                            let settle = Op::Settle { member, pick, how };
+                            self.of_member(settle, member)?;
+                        }
+                    }
+                    self.model.now += 40;
+                }
+            }
             Op::Suspend(p) => self.suspend(part(p), true)?,
             Op::Resume(p) => self.suspend(part(p), false)?,
             Op::Drain { member, grace } => {
@@ -94,7 +126,13 @@ impl World {
                 self.drain(member.into(), grace)?;
             }
             Op::Crash(member) if faults => self.crash(member.into()),
-            Op::Reset { part: p, to } if faults => self.reset(part(p), to.into()),
+            Op::Reset { part: p, to } if faults => {
+                // Tools move groups without live members only.
+                if let Some((owner, _)) = self.current(part(p)) {
+                    self.crash(owner);
+                }
+                self.reset(part(p), to.into());
+            }
             Op::Trim { part: p, count } if faults => {
                 let part = &mut self.parts[part(p)];
                 part.trimmed = (part.trimmed + usize::from(count)).min(part.log.len());
