@@ -83,6 +83,7 @@ pub(crate) fn classify(address: &str, reply: &str) -> Error {
             "a key that the bus needs holds something else: rename that key or the topic",
         ),
         "NOGROUP" => (ErrorKind::GroupMissing, false, "the group was destroyed"),
+        _ if reply.contains("no such key") => (ErrorKind::TopicMissing, false, "the stream was deleted"),
         _ if reply.contains("max number of clients") => (ErrorKind::Unavailable, true, "raise `maxclients`"),
         _ if reply.contains("called without any password configured") => (
             ErrorKind::Denied,

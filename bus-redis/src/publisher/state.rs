@@ -110,7 +110,7 @@ impl State {
                 self.ready.push_back(number);
             }
         }
-        topic.spread = (topic.spread + 1 + batch.len() as u32 / RUN) % info.partitions;
+        topic.spread = (topic.spread + (batch.len() as u32).div_ceil(RUN)) % info.partitions;
     }
 
     /// The next lane with something to send.

@@ -13,7 +13,7 @@ use crate::{
     scripts::Script,
     wire::{Link, Pipeline, Value},
 };
-use bus_core::{Event, Name, Result, Shard};
+use bus_core::{ErrorKind, Event, Name, Result, Shard};
 use bytes::Bytes;
 use std::{
     sync::Arc,
@@ -55,6 +55,10 @@ impl Keeper {
         loop {
             match self.round().await {
                 Ok(again) => pause = if again { Duration::ZERO } else { self.tick() },
+                // Deleted between two commands of a round: the next one tells which topic it was.
+                Err(error) if matches!(error.kind(), ErrorKind::TopicMissing | ErrorKind::GroupMissing) => {
+                    pause = Duration::from_millis(50);
+                }
                 Err(error) if !error.is_transient() => {
                     tracing::error!(group = %self.group, %error, "partitions cannot be kept");
                     self.lose_all();
