@@ -54,9 +54,10 @@ fn write(bytes: &[u8]) -> Done<()> {
 /// A table with these column heads.
 pub(crate) fn table<'a>(heads: impl IntoIterator<Item = &'a str>) -> Table {
     let mut table = Table::new();
+    // Never wrapped: half a name cannot be copied.
     table
         .load_style(UTF8_HORIZONTAL_ONLY)
-        .set_content_arrangement(ContentArrangement::Dynamic);
+        .set_content_arrangement(ContentArrangement::Disabled);
     let head = |head| {
         let cell = Cell::new(head);
         if stdout_is_styled() {

@@ -23,9 +23,16 @@ pub(crate) fn hide(text: &str) -> String {
 
 /// The secrets in one URL: the password, and options that are named like one.
 fn of(text: &str) -> Vec<String> {
-    let Some((_, rest)) = text.split_once("://") else {
+    let Some((scheme, rest)) = text.strip_prefix("--url=").unwrap_or(text).split_once("://") else {
         return Vec::new();
     };
+    // A payload that has a URL somewhere in it is none.
+    if !scheme
+        .chars()
+        .all(|c| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.'))
+    {
+        return Vec::new();
+    }
     let (login, rest) = rest.rsplit_once('@').unwrap_or(("", rest));
     let password = login.split_once(':').map(|(_, password)| password);
     let options = rest

@@ -46,6 +46,13 @@ pub(crate) struct Args {
     pub(crate) no_ack: bool,
 }
 
+impl Args {
+    /// Whether messages are held instead of acknowledged. An observer's acknowledgements leave no trace anyway.
+    pub(super) fn keeps(&self) -> bool {
+        self.no_ack && self.group.is_some()
+    }
+}
+
 /// What is kept in order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Order {

@@ -32,7 +32,7 @@ pub(super) async fn subscribe(session: &Session, args: &Args) -> Done<Messages> 
     };
     let order = args
         .order
-        .unwrap_or(if args.no_ack { Order::None } else { Order::Key });
+        .unwrap_or(if args.keeps() { Order::None } else { Order::Key });
     let mut subscribe = topics
         .fold(subscribe, |subscribe, topic| subscribe.and(&topic))
         .start(args.from.clone().on(partitions))
@@ -40,7 +40,7 @@ pub(super) async fn subscribe(session: &Session, args: &Args) -> Done<Messages> 
         // Printing never gives a message up: what could not be written comes again.
         .retry(Retry::default().forever())
         .no_dead_letters();
-    if args.no_ack {
+    if args.keeps() {
         subscribe = subscribe.in_flight(UNSETTLED).in_flight_bytes(1 << 30);
     }
     subscribe.await.map_err(|error| session.failure(error))

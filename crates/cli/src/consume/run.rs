@@ -102,7 +102,7 @@ impl<'a> Run<'a> {
     /// How many messages may still be printed.
     fn left(&self) -> u64 {
         let most = self.args.count.unwrap_or(u64::MAX);
-        let most = if self.args.no_ack && self.args.group.is_some() {
+        let most = if self.args.keeps() {
             most.min(UNSETTLED as u64)
         } else {
             most
@@ -159,7 +159,7 @@ impl<'a> Run<'a> {
         let (mut page, written, result) = writing.await.map_err(|e| Failure::new(e.to_string()))?;
         self.printed += written as u64;
         self.held.extend(page.deliveries.split_off(written));
-        if self.args.no_ack {
+        if self.args.keeps() {
             self.held.append(&mut page.deliveries);
         }
         page.deliveries.into_iter().for_each(Delivery::ack);
