@@ -29,7 +29,8 @@
 //!
 //! One primary is one history. A failover, or a power loss without `appendfsync always`, can drop records that were
 //! confirmed; it is noticed and reported, not hidden. A start at a time looks at the time of storing, not at timestamps
-//! that publishers set.
+//! that publishers set. Topics with `compact` are neither trimmed nor compacted yet. TLS, Sentinel and Cluster are not
+//! supported yet; the keys of a partition share a hash tag already.
 
 mod admin;
 mod backend;

@@ -8,6 +8,7 @@
 mod answer;
 mod call;
 mod lane;
+mod recovery;
 mod state;
 mod task;
 

@@ -4,13 +4,12 @@
 use super::{
     Shared,
     answer::{Answer, Reading},
-    lane::Form,
 };
 use crate::{
     Context,
     error::{broken, classify, silent},
     scripts::Script,
-    wire::{Conn, Pipeline},
+    wire::Conn,
 };
 use bus_core::{Error, ErrorKind, Name, Result};
 use std::{
@@ -32,7 +31,7 @@ pub(crate) struct Task {
     pub(crate) context: Arc<Context>,
     pub(crate) shared: Arc<Shared>,
     /// The connection before this one, and the server's run it talked to.
-    previous: Option<(u64, Arc<str>)>,
+    pub(super) previous: Option<(u64, Arc<str>)>,
     /// Lanes whose answers are on their way, in order.
     flights: VecDeque<(usize, Reading)>,
     sent: Instant,
@@ -105,7 +104,7 @@ impl Task {
     }
 
     /// Runs `future`, and fails what is overdue meanwhile.
-    async fn while_expiring<T>(&self, future: impl Future<Output = T>) -> T {
+    pub(super) async fn while_expiring<T>(&self, future: impl Future<Output = T>) -> T {
         let mut future = std::pin::pin!(future);
         loop {
             match timeout(LOOK, &mut future).await {
@@ -149,80 +148,6 @@ impl Task {
             config.publish_timeout
         );
         Error::new(ErrorKind::Timeout, sentence)
-    }
-
-    async fn reconnect(&mut self) -> Result<Conn> {
-        let config = self.context.config.clone();
-        let context = self.context.clone();
-        let open = async {
-            let mut conn = Conn::open(&config, "publish").await?;
-            timeout(context.config.connect_timeout, conn.load_scripts())
-                .await
-                .unwrap_or_else(|_| Err(silent(conn.address())))?;
-            Ok::<_, Error>(conn)
-        };
-        let mut conn = self.while_expiring(open).await?;
-        self.recover(&mut conn).await?;
-        self.context.health.up();
-        Ok(conn)
-    }
-
-    /// Finds out what is stored of what was sent, and lets the rest fly again.
-    async fn recover(&mut self, conn: &mut Conn) -> Result<()> {
-        let (lanes, form) = {
-            let state = self.shared.state.lock();
-            let lanes: Vec<(usize, String)> = state
-                .lanes
-                .iter()
-                .enumerate()
-                .filter(|(_, lane)| lane.flying.is_some() || lane.unclear)
-                .map(|(number, lane)| (number, lane.marker.clone()))
-                .collect();
-            (lanes, state.form)
-        };
-        let mut pipeline = Pipeline::new();
-        let killed = match &self.previous {
-            // First, and before the markers are read: a request that is still on its way over the old connection must
-            // not be carried out any more. 0 or 1 killed, both say so.
-            Some((id, run_id)) if form == Form::Transaction && run_id == conn.run_id() => {
-                pipeline.add(&[b"CLIENT", b"KILL", b"ID", id.to_string().as_bytes()]);
-                1
-            }
-            _ => 0,
-        };
-        for (_, marker) in &lanes {
-            pipeline.add(&[b"GET", marker.as_bytes()]);
-        }
-        if pipeline.is_empty() {
-            return Ok(());
-        }
-        let call = timeout(self.context.config.connect_timeout, conn.call(&pipeline)).await;
-        let replies = call.unwrap_or_else(|_| Err(silent(conn.address())))?;
-        let replies: Vec<_> = replies
-            .into_iter()
-            .map(|r| conn.check(r))
-            .collect::<Result<_>>()?;
-        let mut state = self.shared.state.lock();
-        for ((number, _), reply) in lanes.iter().zip(&replies[killed..]) {
-            let marker = reply.int().unwrap_or(0) as u64;
-            let lane = &mut state.lanes[*number];
-            if marker < lane.low {
-                tracing::error!(
-                    topic = %lane.topic, partition = lane.partition, address = %conn.address(),
-                    "redis lost records that it had confirmed: its history went back"
-                );
-            }
-            lane.unclear = false;
-            lane.low = marker;
-            if lane.flying.as_ref().is_some_and(|pack| pack.sequence <= marker) {
-                lane.stored(&[]);
-            }
-            if lane.flying.is_none() {
-                lane.sequence = lane.sequence.max(marker);
-            }
-            state.landed(*number);
-        }
-        Ok(())
     }
 
     /// Sends and reads until the connection fails (`Err`), or the publisher is closed and idle.

@@ -1,7 +1,7 @@
 //! Settling: one script call per `Done`, all of them pipelined on a connection of their own.
 
 use super::{
-    fenced, keeper, shown,
+    fenced, gained, shown,
     state::{Notice, Shared},
 };
 use crate::{
@@ -322,7 +322,7 @@ impl Ack for RedisAck {
         let Some(lease) = self.shared.lock().get(shard).map(|held| held.lease.clone()) else {
             return Ok(());
         };
-        keeper::release(&self.link, &lease, member, shard).await?;
+        gained::release(&self.link, &lease, member, shard).await?;
         let mut state = self.shared.lock();
         state
             .released

@@ -2,19 +2,17 @@
 //! what is over its quota, and watches that topics stay what they are.
 
 use super::{
-    ordinals::Ordinals,
-    state::{Held, Notice, Open, Shared},
-    watch::{Sighting, Watched, quota},
+    state::{Notice, Shared},
+    watch::Watched,
 };
 use crate::{
     Context,
     facts::Facts,
-    id, keys,
+    keys,
     scripts::Script,
     wire::{Link, Pipeline, Value},
 };
 use bus_core::{ErrorKind, Event, Name, Result, Shard};
-use bytes::Bytes;
 use std::{
     sync::Arc,
     time::{Duration, Instant},
@@ -23,8 +21,6 @@ use std::{
 /// How often a member looks around: a new member gets its share, and a freed partition its next owner, within two of
 /// these. Polling needs no right, no connection and no key of its own, and costs a few commands a second.
 const TICK: Duration = Duration::from_millis(500);
-/// Others go first for so long at partitions that we gave back.
-const COURTESY: Duration = Duration::from_secs(1);
 /// The longest pause between attempts to reach the server.
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
@@ -210,7 +206,7 @@ impl Keeper {
         Ok(())
     }
 
-    fn topic_lost(&mut self, topic: usize) {
+    pub(super) fn topic_lost(&mut self, topic: usize) {
         let watched = &mut self.topics[topic];
         if std::mem::replace(&mut watched.lost, true) {
             return;
@@ -244,138 +240,6 @@ impl Keeper {
         for topic in &mut self.topics {
             topic.forget_sightings();
         }
-    }
-
-    /// Takes or gives partitions of a topic until the quota is met.
-    async fn share(&mut self, topic: usize, live: &[String]) -> Result<()> {
-        let watched = &self.topics[topic];
-        let quota = quota(&self.member, live, &watched.info.name, watched.info.partitions);
-        let now = Instant::now();
-        let mut free = Vec::new();
-        {
-            let mut state = self.shared.lock();
-            if state.closing {
-                return Ok(());
-            }
-            state.released.retain(|_, at| now.duration_since(*at) < COURTESY);
-            let mine = state
-                .held
-                .values()
-                .filter(|h| h.shard.topic == watched.index && h.losing.is_none())
-                .count();
-            for partition in (0..watched.info.partitions).filter(|_| mine < quota) {
-                let key = (watched.index, partition);
-                if !state.held.contains_key(&key)
-                    && !state.released.contains_key(&key)
-                    && watched.takeable(partition, now)
-                {
-                    free.push(partition);
-                }
-            }
-            free.truncate(quota.saturating_sub(mine));
-            let grace = self.context.config.grace;
-            let leaving = state
-                .held
-                .values_mut()
-                .rev()
-                .filter(|h| h.shard.topic == watched.index && h.losing.is_none());
-            let mut events = Vec::new();
-            for held in leaving.take(mine.saturating_sub(quota)) {
-                held.losing = Some(now + grace);
-                events.push(Notice::Event(Event::Losing {
-                    shard: held.shard,
-                    grace,
-                }));
-            }
-            if !events.is_empty() {
-                state.notices.extend(events);
-                self.shared.wake.notify_one();
-            }
-        }
-        if !free.is_empty() {
-            self.acquire(topic, &free).await?;
-        }
-        Ok(())
-    }
-
-    async fn acquire(&mut self, topic: usize, partitions: &[u32]) -> Result<()> {
-        let watched = &self.topics[topic];
-        let ttl = self.context.config.ttl.as_millis().to_string();
-        let mut pipeline = Pipeline::new();
-        for partition in partitions {
-            let index = *partition as usize;
-            let [owner, epoch, beat] = watched.sightings[index].as_ref().map_or([""; 3], Sighting::words);
-            let keys = [
-                watched.leases[index].as_bytes(),
-                watched.streams[index].as_bytes(),
-            ];
-            let group = self.group.as_bytes();
-            let words = [
-                group,
-                self.member.as_bytes(),
-                ttl.as_bytes(),
-                owner.as_bytes(),
-                epoch.as_bytes(),
-                beat.as_bytes(),
-            ];
-            pipeline.script(Script::Acquire, &keys, &words);
-        }
-        let sent = Instant::now();
-        let answers = self.link.call(&pipeline).await?;
-        for (partition, reply) in partitions.iter().zip(answers.values) {
-            let reply = self.link.check(reply)?;
-            self.topics[topic].sightings[*partition as usize] = None;
-            match reply.at(0).text() {
-                Some("OK") => self.acquired(topic, *partition, sent, &answers.run_id, &reply),
-                Some("GONE") => self.topic_lost(topic),
-                _ => {}
-            }
-        }
-        Ok(())
-    }
-
-    fn acquired(&self, topic: usize, partition: u32, sent: Instant, run_id: &Arc<str>, reply: &Value) {
-        let watched = &self.topics[topic];
-        let epoch = reply.at(1).text().and_then(|e| e.parse().ok()).unwrap_or(0);
-        let shard = Shard {
-            topic: watched.index,
-            partition,
-            epoch,
-        };
-        let gained = Gained::read(reply);
-        let (stream, lease) = (
-            &watched.streams[partition as usize],
-            &watched.leases[partition as usize],
-        );
-        gained.tell(
-            &self.shared,
-            shard,
-            &watched.info.name,
-            stream,
-            lease,
-            run_id,
-            sent,
-            !watched.info.compact,
-        );
-    }
-
-    /// Gives back what should have been released by now.
-    async fn overdue(&mut self) -> Result<()> {
-        let now = Instant::now();
-        let late = |held: &&Held| held.losing.is_some_and(|until| now >= until);
-        let late: Vec<_> = self
-            .shared
-            .lock()
-            .held
-            .values()
-            .filter(late)
-            .map(|h| (h.shard, h.lease.clone()))
-            .collect();
-        for (shard, lease) in late {
-            self.shared.lose(shard);
-            release(&self.link, &lease, &self.member, shard).await?;
-        }
-        Ok(())
     }
 
     async fn trim(&mut self) -> Result<bool> {
@@ -412,86 +276,6 @@ impl Keeper {
             tracing::warn!(group = %self.group, %error, "left the group without saying so, its partitions are free after the ttl");
         }
     }
-}
-
-/// What `acquire` and `seek` answer.
-pub(crate) struct Gained {
-    next: u128,
-    read: Option<u64>,
-    notes: Bytes,
-    facts: Option<Facts>,
-}
-
-impl Gained {
-    pub(crate) fn read(reply: &Value) -> Self {
-        let last = reply.at(2).bytes().and_then(id::position).unwrap_or(0);
-        Self {
-            next: last.saturating_add(1),
-            read: reply.at(3).int().and_then(|read| u64::try_from(read).ok()),
-            notes: reply
-                .at(4)
-                .bytes()
-                .map(Bytes::copy_from_slice)
-                .unwrap_or_default(),
-            facts: Facts::read(reply, 5),
-        }
-    }
-
-    #[allow(clippy::too_many_arguments)]
-    pub(crate) fn tell(
-        self,
-        shared: &Shared,
-        shard: Shard,
-        topic: &Name,
-        stream: &Arc<str>,
-        lease: &Arc<str>,
-        run_id: &Arc<str>,
-        sent: Instant,
-        counting: bool,
-    ) {
-        let mut held = Held {
-            shard,
-            stream: stream.clone(),
-            lease: lease.clone(),
-            run_id: run_id.clone(),
-            renewed: sent,
-            suspended: false,
-            losing: None,
-            sequence: 0,
-            stored: None,
-            ordinals: Ordinals::new(self.read),
-            facts: None,
-            counting,
-        };
-        // What was removed while nobody owned the partition is known before the first record is read.
-        held.saw(self.facts);
-        let missing = held.compare(self.next);
-        let open = Open {
-            shard,
-            topic: topic.clone(),
-            next: self.next,
-            notes: self.notes,
-            stream: stream.clone(),
-            run_id: run_id.clone(),
-            end: self.facts.and_then(|f| f.newest),
-        };
-        shared.open(held, open);
-        if let Some((from, to)) = missing {
-            shared.tell(Event::DataLoss { shard, from, to });
-        }
-    }
-}
-
-/// Gives a lease back; one that is not ours any more is no error.
-pub(crate) async fn release(link: &Link, lease: &str, member: &str, shard: Shard) -> Result<()> {
-    let epoch = shard.epoch.to_string();
-    link.run(
-        Script::Release,
-        &[lease.as_bytes()],
-        &[member.as_bytes(), epoch.as_bytes()],
-    )
-    .await?;
-    Ok(())
 }
 
 fn members(reply: &Value) -> Vec<String> {

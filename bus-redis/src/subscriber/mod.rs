@@ -2,11 +2,13 @@
 
 mod ack;
 mod decode;
+mod gained;
 mod join;
 mod keeper;
 mod observer;
 mod ordinals;
 mod reader;
+mod sharing;
 mod state;
 mod watch;
 
@@ -15,7 +17,7 @@ pub(crate) use join::join;
 use crate::{Context, facts::Facts, id, scripts::Script, start, wire::Pipeline};
 use async_trait::async_trait;
 use bus_core::{Error, Event, Name, Result, Room, Shard, Start, Subscriber};
-use keeper::Gained;
+use gained::{Gained, Place};
 use reader::Reader;
 use state::{Notice, Open, Shared};
 use std::{
@@ -121,8 +123,8 @@ impl RedisSubscriber {
     }
 
     async fn seek_group(&mut self, group: &str, member: &str, shard: Shard, to: &Start) -> Result<()> {
-        let (stream, lease) = match self.shared.lock().get(shard) {
-            Some(held) => (held.stream.clone(), held.lease.clone()),
+        let (stream, lease, counting) = match self.shared.lock().get(shard) {
+            Some(held) => (held.stream.clone(), held.lease.clone(), held.counting),
             None => return Err(fenced(&self.topics, shard)),
         };
         let (epoch, last) = (shard.epoch.to_string(), start::last_settled(to, shard.partition));
@@ -148,18 +150,15 @@ impl RedisSubscriber {
         match reply.at(0).text() {
             Some("OK") => {
                 let epoch = reply.at(1).text().and_then(|e| e.parse().ok()).unwrap_or(0);
-                let topic = &self.topics[shard.topic as usize];
+                let place = Place {
+                    topic: self.topics[shard.topic as usize].clone(),
+                    stream,
+                    lease,
+                    run_id: answers.run_id,
+                    counting,
+                };
                 let shard = Shard { epoch, ..shard };
-                Gained::read(&reply).tell(
-                    &self.shared,
-                    shard,
-                    topic,
-                    &stream,
-                    &lease,
-                    &answers.run_id,
-                    sent,
-                    true,
-                );
+                Gained::read(&reply).tell(&self.shared, shard, place, sent);
                 Ok(())
             }
             Some("GONE") => Err(Error::topic_missing(&self.topics[shard.topic as usize])),

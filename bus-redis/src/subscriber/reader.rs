@@ -258,9 +258,11 @@ impl Reader {
         }
         let Some(by) = self.answer_by else {
             if self.is_elsewhere() {
-                self.disconnect(&Error::unavailable(
-                    "the reading connection talks to another run of redis",
-                ));
+                let address = self.context.config.address();
+                let sentence = format!(
+                    "the reading connection to redis at {address} leads to another run of it than the leases"
+                );
+                self.disconnect(&Error::unavailable(sentence));
                 return Ok(());
             }
             return pending().await;

@@ -26,6 +26,9 @@ type Stream = TcpStream;
 /// Enough that a reply of many records needs few system calls.
 const INPUT: usize = 64 * 1024;
 
+/// Bytes that a buffer keeps when it is empty.
+const KEPT: usize = 4 * 1024 * 1024;
+
 /// A connection and the history it talks to: `(connection, run_id)` never changes, another run is another connection.
 #[derive(Debug)]
 pub(crate) struct Conn {
@@ -178,6 +181,10 @@ impl Conn {
         self.start += length;
         if self.start == self.end {
             (self.start, self.end) = (0, 0);
+            // One huge record must not cost its size for ever.
+            if self.input.len() > KEPT {
+                self.input = vec![0; INPUT];
+            }
         }
     }
     /// Makes room for replies that are expected to be large, so that they come in few pieces.
@@ -212,6 +219,7 @@ impl Conn {
             }
         }
         self.out.clear();
+        self.out.shrink_to(KEPT);
         self.written = 0;
         Ok(())
     }
