@@ -371,7 +371,7 @@ impl Model {
         epoch.diverted.clear();
         Ok(())
     }
-    pub(crate) fn released(&mut self, id: Id) -> Check {
+    pub(crate) fn released(&mut self, id: Id, owner: bool) -> Check {
         let clean = !self.setup.faults;
         let epoch = self.epochs.get_mut(&id).ok_or("released, but unknown")?;
         ensure!(
@@ -382,7 +382,7 @@ impl Model {
         ensure!(epoch.pending.is_none(), "{id:?} released during its commit");
         let out = epoch.count(St::Out);
         ensure!(!clean || out == 0, "{id:?} released, but {out} are out");
-        if !epoch.mute {
+        if !epoch.mute && owner {
             let missing = epoch.unstored(&self.stored[id.0]);
             ensure!(
                 missing.is_none(),

@@ -337,9 +337,10 @@ impl Member {
         }
         self.commits.append(&mut work.commits);
         for released in work.release {
-            model.released(id(released))?;
             let part = &mut parts[released.partition as usize];
-            if part.epoch == released.epoch {
+            let owner = part.owner.is_some() && part.epoch == released.epoch;
+            model.released(id(released), owner)?;
+            if owner {
                 part.owner = None;
             }
         }

@@ -360,9 +360,11 @@ impl World {
             self.model.cover.drained_late += u64::from(late);
             for (id, epoch) in &mut self.model.epochs {
                 if epoch.member == number && !epoch.is_void() {
+                    let part = &self.parts[id.0];
+                    let owner = part.owner == Some(number) && part.epoch == id.1;
                     let missing = epoch.unstored(&self.model.stored[id.0]);
                     ensure!(
-                        epoch.mute || missing.is_none(),
+                        epoch.mute || missing.is_none() || !owner,
                         "{id:?} drained, but {missing:?} is not stored"
                     );
                     epoch.phase = Phase::Released;
