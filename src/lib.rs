@@ -24,7 +24,7 @@ pub mod backend {
     #[cfg(feature = "kafka")]
     pub use bus_kafka::{Kafka, KafkaConfig};
     #[cfg(feature = "memory")]
-    pub use bus_memory::{Memory, MemoryConfig};
+    pub use bus_memory::{Full, Memory, MemoryConfig};
     #[cfg(feature = "redis")]
     pub use bus_redis::{Redis, RedisConfig};
 }
