@@ -146,7 +146,6 @@ mod tests {
             (Code::PURGE_QUEUE, "_PURGE_QUEUE"),
             (Code::PURGE_INFLIGHT, "_PURGE_INFLIGHT"),
             (Code::AUTO_OFFSET_RESET, "_AUTO_OFFSET_RESET"),
-            (Code::PARTITION_EOF, "_PARTITION_EOF"),
             (Code::TRANSPORT, "_TRANSPORT"),
             (Code::RESOLVE, "_RESOLVE"),
             (Code::QUEUE_FULL, "_QUEUE_FULL"),

@@ -353,6 +353,27 @@ impl Reader {
         self.client.list_offsets(&list, &self.replies, tag, ASK);
     }
 
+    /// Looks whether ends were reached that no record lies before.
+    pub(super) fn check_ends(&mut self) {
+        let mut list = List::new();
+        for (place, part) in &self.parts {
+            if part.state == State::Active && matches!(part.end, End::At(_)) {
+                list.add(&self.topics[place.0 as usize], place.1, -1001);
+            }
+        }
+        if list.is_empty() {
+            return;
+        }
+        for read in self.client.positions(&mut list) {
+            let Some(topic) = self.index(&read.topic) else {
+                continue;
+            };
+            if let Some(part) = self.parts.get_mut(&(topic, read.partition)) {
+                super::intake::reached(part, read.offset, &self.mail);
+            }
+        }
+    }
+
     fn ends(&mut self, ends: &[Offset]) {
         for end in ends.iter().filter(|e| e.code.is_ok()) {
             let Some(topic) = self.index(&end.topic) else {

@@ -34,20 +34,13 @@ pub(super) fn take(part: &mut Part, fetch: &mut Fetch, mail: &Mailbox) -> Taken 
         .map(|m| m.key().map_or(0, <[u8]>::len) + m.payload().map_or(0, <[u8]>::len))
         .sum();
     let mut builder = BatchBuilder::with_capacity(left, bytes.min(Batch::ARENA));
-    let mut end_seen = -1;
     for message in fetched.iter() {
         left -= 1;
-        match message.code() {
-            Code::OK => {}
-            Code::PARTITION_EOF => {
-                end_seen = message.offset();
-                continue;
-            }
-            code => {
-                tracing::debug!(target: "bus::kafka", ?code, "partition: {}", message.text());
-                taken.trouble = Some(code);
-                continue;
-            }
+        let code = message.code();
+        if !code.is_ok() {
+            tracing::debug!(target: "bus::kafka", shard = ?part.shard, ?code, "fetching: {}", message.text());
+            taken.trouble = Some(code);
+            continue;
         }
         let offset = message.offset();
         // Records from before a seek, or of an assignment that is no more.
@@ -73,7 +66,7 @@ pub(super) fn take(part: &mut Part, fetch: &mut Fetch, mail: &Mailbox) -> Taken 
     if !builder.is_empty() {
         send(part, builder, mail);
     }
-    reached(part, end_seen, mail);
+    reached(part, -1, mail);
     taken
 }
 
@@ -82,11 +75,11 @@ fn send(part: &Part, builder: BatchBuilder, mail: &Mailbox) {
     mail.records(part.shard, builder.finish(), bytes);
 }
 
-/// Says so once when the end that was seen at the beginning has been handed out. `seen` is where the log was found
-/// to end: positions that hold no record, such as transaction markers, lie between the last record and the end.
-pub(super) fn reached(part: &mut Part, seen: i64, mail: &Mailbox) {
+/// Says so once when the end that was seen at the beginning has been handed out. `read` is how far librdkafka has
+/// read: what holds no record, such as transaction markers, may lie between the last record and the end.
+pub(super) fn reached(part: &mut Part, read: i64, mail: &Mailbox) {
     if let End::At(end) = part.end
-        && part.expected.max(seen) >= end
+        && part.expected.max(read) >= end
     {
         part.end = End::Reached;
         mail.caught_up(part.shard);

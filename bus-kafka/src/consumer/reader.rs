@@ -242,6 +242,7 @@ impl Reader {
             self.timers(now);
         }
         if self.failed || !self.intake() {
+            self.check_ends();
             let wait = self.until_next(Instant::now());
             let Self { sleep, wake, .. } = self;
             sleep.wait(wake, wait);

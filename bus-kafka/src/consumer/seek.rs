@@ -128,6 +128,24 @@ impl Reader {
                 "fetching: {}", code.text()
             ),
         }
+        self.resync(place, code);
+    }
+
+    /// librdkafka takes an error it hands out among records for a record when it remembers the position, and would
+    /// resume behind it after the next rebalance's pause. So the position is said again.
+    fn resync(&mut self, place: Place, code: Code) {
+        let topic = self.topic(place);
+        let Some(part) = self.parts.get(&place).filter(|p| p.state == State::Active) else {
+            return;
+        };
+        if matches!(code, Code::AUTO_OFFSET_RESET | Code::OFFSET_OUT_OF_RANGE) {
+            return;
+        }
+        let mut list = List::new();
+        list.add(&topic, place.1, part.expected);
+        if let Err(failure) = self.client.seek(&mut list, ASK) {
+            tracing::debug!(target: "bus::kafka", code = ?failure.code, "saying a position again: {}", failure.text);
+        }
     }
 
     /// The position was out of range, and this is the oldest there is.

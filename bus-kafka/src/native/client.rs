@@ -120,6 +120,12 @@ impl Client {
         // SAFETY: as in `assign`.
         unsafe { Failure::take(rd_kafka_incremental_unassign(self.ptr(), partitions.ptr())) }
     }
+    /// How far the records of these partitions have been read, what holds no record included.
+    pub(crate) fn positions(&self, of: &mut List) -> Vec<super::Part> {
+        // SAFETY: both live.
+        unsafe { rd_kafka_position(self.ptr(), of.ptr()) };
+        of.read()
+    }
     /// Moves assigned partitions to explicit offsets; what was fetched before is outdated when this returns.
     pub(crate) fn seek(&self, to: &mut List, timeout: Duration) -> Result<(), Failure> {
         let timeout = timeout.as_millis().min(i32::MAX as u128) as c_int;

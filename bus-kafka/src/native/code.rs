@@ -26,7 +26,6 @@ impl Code {
     // librdkafka's own.
     pub(crate) const TRANSPORT: Code = Code(-195);
     pub(crate) const MSG_TIMED_OUT: Code = Code(-192);
-    pub(crate) const PARTITION_EOF: Code = Code(-191);
     pub(crate) const UNKNOWN_PARTITION_LOCAL: Code = Code(-190);
     pub(crate) const UNKNOWN_TOPIC_LOCAL: Code = Code(-188);
     pub(crate) const ALL_BROKERS_DOWN: Code = Code(-187);

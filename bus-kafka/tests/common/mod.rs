@@ -25,7 +25,16 @@ pub(crate) fn config() -> KafkaConfig {
     KafkaConfig::new(brokers())
 }
 
+/// Logs to standard error what `RUST_LOG` asks for.
+pub(crate) fn log() {
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter(tracing_subscriber::EnvFilter::from_default_env())
+        .with_writer(std::io::stderr)
+        .try_init();
+}
+
 pub(crate) async fn kafka() -> Kafka {
+    log();
     Kafka::connect(config())
         .await
         .expect("the broker of BUS_TEST_KAFKA")
