@@ -48,7 +48,11 @@ impl Bus {
         })))
     }
     /// Publishes one value; set its key and headers, then await it: `Ok` means that the backend has stored it.
-    pub fn publish<'a, T, C: Codec<T>>(&'a self, topic: &'a Topic<T, C>, value: &T) -> crate::Publish<'a, Self> {
+    pub fn publish<'a, T, C: Codec<T>>(
+        &'a self,
+        topic: &'a Topic<T, C>,
+        value: &T,
+    ) -> crate::Publish<'a, Self> {
         PublisherExt::publish(self, topic, value)
     }
     /// Publishes one message as it is.

@@ -38,8 +38,8 @@ pub use bytes::Bytes;
 pub use codec::{Codec, Raw, Stateless};
 pub use delivery::Delivery;
 pub use driver::{
-    Ack, Admin, Backend, Done, Event, Limits, Outcome, Publisher, Receipt, Room, Scope, Shard,
-    Source, Subscriber, Token, Unsent,
+    Ack, Admin, Backend, Done, Event, Limits, Outcome, Publisher, Receipt, Room, Scope, Shard, Source,
+    Subscriber, Token, Unsent,
 };
 pub use enqueue::Unconfirmed;
 pub use error::{Error, ErrorKind, Result};

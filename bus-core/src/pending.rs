@@ -52,6 +52,8 @@ impl Future for Pending {
 
 impl fmt::Debug for Pending {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Pending").field(&matches!(self.0, Stage::Ready(_))).finish()
+        f.debug_tuple("Pending")
+            .field(&matches!(self.0, Stage::Ready(_)))
+            .finish()
     }
 }

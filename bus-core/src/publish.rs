@@ -13,11 +13,19 @@ use std::{
 pub trait PublisherExt: Publisher {
     /// Publishes one value; add what is needed, then await it.
     fn publish<'a, T, C: Codec<T>>(&'a self, topic: &'a Topic<T, C>, value: &T) -> Publish<'a, Self> {
-        Publish { publisher: self, topic: topic.name(), message: topic.message(value).map_err(Unsent::not_stored) }
+        Publish {
+            publisher: self,
+            topic: topic.name(),
+            message: topic.message(value).map_err(Unsent::not_stored),
+        }
     }
     /// Publishes one message as it is.
     fn publish_message<'a>(&'a self, topic: &'a str, message: Message) -> Publish<'a, Self> {
-        Publish { publisher: self, topic, message: Ok(message) }
+        Publish {
+            publisher: self,
+            topic,
+            message: Ok(message),
+        }
     }
 }
 
@@ -62,13 +70,19 @@ impl<P: Publisher + ?Sized> IntoFuture for Publish<'_, P> {
     type Output = Result<Outcome, Unsent>;
     type IntoFuture = Published;
     fn into_future(self) -> Published {
-        Published(self.message.map(|message| self.publisher.publish_batch(self.topic, vec![message])).map_err(Some))
+        Published(
+            self.message
+                .map(|message| self.publisher.publish_batch(self.topic, vec![message]))
+                .map_err(Some),
+        )
     }
 }
 
 impl<P: ?Sized> fmt::Debug for Publish<'_, P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Publish").field("topic", &self.topic).finish_non_exhaustive()
+        f.debug_struct("Publish")
+            .field("topic", &self.topic)
+            .finish_non_exhaustive()
     }
 }
 
@@ -81,7 +95,9 @@ impl Future for Published {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let silent = || Unsent::unknown(Error::new(ErrorKind::Other, "the backend gave no outcome"));
         Poll::Ready(match &mut self.0 {
-            Ok(pending) => ready!(Pin::new(pending).poll(cx)).pop().unwrap_or_else(|| Err(silent())),
+            Ok(pending) => ready!(Pin::new(pending).poll(cx))
+                .pop()
+                .unwrap_or_else(|| Err(silent())),
             Err(unsent) => Err(unsent.take().unwrap_or_else(silent)),
         })
     }

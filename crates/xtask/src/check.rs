@@ -15,7 +15,7 @@ pub(crate) fn run() -> Done {
             "--quiet",
             "--workspace",
             "--all-targets",
-            "--all-features",
+            features::EVERYTHING,
             "--",
             "-D",
             "warnings",
@@ -43,7 +43,7 @@ pub(crate) fn run() -> Done {
         })?;
     }
     step("documentation", || {
-        let words = ["doc", "--quiet", "--workspace", "--no-deps", "--all-features"];
+        let words = ["doc", "--quiet", "--workspace", "--no-deps", features::EVERYTHING];
         succeed(cargo(words).env("RUSTDOCFLAGS", "-D warnings"))
     })?;
     if output(&mut cargo(["deny", "--version"])).is_err() {

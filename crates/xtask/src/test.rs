@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use bus_brokers::{Kind, REPORT_VARIABLE, Server};
 
 use crate::cargo::cargo;
+use crate::features;
 use crate::report::Report;
 use crate::summary::Summary;
 use crate::{Done, interrupt};
@@ -74,7 +75,7 @@ fn cargo_test(
 ) -> Result<bool, Box<dyn std::error::Error>> {
     forget(report)?;
     // With --no-fail-fast, because one broken test must not hide what the other servers would have said.
-    let mut command = cargo(["test", "--workspace", "--all-features", "--no-fail-fast"]);
+    let mut command = cargo(["test", "--workspace", features::EVERYTHING, "--no-fail-fast"]);
     if !arguments.filter.is_empty() {
         command.arg("--").args(&arguments.filter);
     }
