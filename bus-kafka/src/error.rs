@@ -122,7 +122,7 @@ pub(crate) fn unreachable(brokers: &str, waited: std::time::Duration, why: Optio
         "kafka at {brokers} did not answer within {waited:?}: {why}\n  \
          is a broker listening there, and are its advertised listeners reachable from here?\n  \
          with TLS or a login, check `security.protocol` and the `sasl.*` and `ssl.*` options\n  \
-         to start one for development: `cargo xtask brokers up`; to wait longer: `connect.timeout.ms`"
+         to wait longer: `connect.timeout.ms`"
     ))
 }
 

@@ -1,11 +1,10 @@
 //! Notes as offset metadata: a mark of ours, then base64, because the protocol wants text.
 
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use bus_core::Bytes;
 
 /// Whose metadata it is. Another library's is no note of ours, and then everything is redelivered.
-const MARK: &[u8] = b"bus1.";
-const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-
+const MARK: &str = "bus1.";
 /// The most bytes of notes that fit the 4 096 bytes which brokers allow for metadata by default.
 pub(crate) const LIMIT: usize = 3_000;
 
@@ -13,48 +12,15 @@ pub(crate) fn encode(notes: &[u8]) -> Vec<u8> {
     if notes.is_empty() {
         return Vec::new();
     }
-    let mut out = Vec::with_capacity(MARK.len() + notes.len().div_ceil(3) * 4);
-    out.extend_from_slice(MARK);
-    for chunk in notes.chunks(3) {
-        let mut group = [0; 3];
-        group[..chunk.len()].copy_from_slice(chunk);
-        let bits = u32::from_be_bytes([0, group[0], group[1], group[2]]);
-        for digit in 0..=chunk.len() {
-            out.push(DIGITS[(bits >> (18 - 6 * digit)) as usize & 63]);
-        }
-    }
-    out
+    let mut out = String::from(MARK);
+    URL_SAFE_NO_PAD.encode_string(notes, &mut out);
+    out.into_bytes()
 }
 
 /// Anything but what [`encode`] wrote is no notes at all.
 pub(crate) fn decode(metadata: &[u8]) -> Bytes {
-    let digits = metadata.strip_prefix(MARK).unwrap_or_default();
-    let mut out = Vec::with_capacity(digits.len() / 4 * 3 + 2);
-    for chunk in digits.chunks(4) {
-        let mut bits = 0;
-        for (i, digit) in chunk.iter().enumerate() {
-            let Some(value) = value(*digit) else {
-                return Bytes::new();
-            };
-            bits |= value << (18 - 6 * i);
-        }
-        if chunk.len() == 1 {
-            return Bytes::new();
-        }
-        out.extend_from_slice(&bits.to_be_bytes()[1..chunk.len()]);
-    }
-    out.into()
-}
-
-fn value(digit: u8) -> Option<u32> {
-    Some(u32::from(match digit {
-        b'A'..=b'Z' => digit - b'A',
-        b'a'..=b'z' => digit - b'a' + 26,
-        b'0'..=b'9' => digit - b'0' + 52,
-        b'-' => 62,
-        b'_' => 63,
-        _ => return None,
-    }))
+    let digits = metadata.strip_prefix(MARK.as_bytes()).unwrap_or_default();
+    URL_SAFE_NO_PAD.decode(digits).map(Bytes::from).unwrap_or_default()
 }
 
 #[cfg(test)]
