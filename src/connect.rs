@@ -40,21 +40,30 @@ impl Bus {
 }
 
 async fn backend(url: &str) -> Result<Arc<dyn Backend>> {
-    let scheme = url.split_once("://").map(|(scheme, _)| scheme).ok_or_else(|| malformed(url))?;
+    let scheme = url
+        .split_once("://")
+        .map(|(scheme, _)| scheme)
+        .ok_or_else(|| malformed(url))?;
     match scheme {
         #[cfg(feature = "memory")]
         "memory" => Ok(Arc::new(bus_memory::Memory::from_url(url)?)),
         #[cfg(feature = "kafka")]
-        "kafka" => Ok(Arc::new(bus_kafka::Kafka::connect(bus_kafka::KafkaConfig::from_url(url)?).await?)),
+        "kafka" => Ok(Arc::new(
+            bus_kafka::Kafka::connect(bus_kafka::KafkaConfig::from_url(url)?).await?,
+        )),
         #[cfg(feature = "redis")]
-        "redis" => Ok(Arc::new(bus_redis::Redis::connect(bus_redis::RedisConfig::from_url(url)?).await?)),
+        "redis" => Ok(Arc::new(
+            bus_redis::Redis::connect(bus_redis::RedisConfig::from_url(url)?).await?,
+        )),
         other => Err(unknown(other)),
     }
 }
 
 /// A URL may hold a password, so the error shows its scheme and host at most.
 fn malformed(url: &str) -> Error {
-    let shown = Url::parse(url).map(|u| u.scheme().to_owned()).unwrap_or_else(|_| "no scheme".to_owned());
+    let shown = Url::parse(url)
+        .map(|u| u.scheme().to_owned())
+        .unwrap_or_else(|_| "no scheme".to_owned());
     Error::invalid(format!(
         "malformed bus URL ({shown}); write `memory://`, `kafka://host:9092` or `redis://host:6379`"
     ))
@@ -67,8 +76,14 @@ fn unknown(scheme: &str) -> Error {
             format!("backend `{backend}` is not compiled in; add the `{feature}` feature"),
         ),
         None => {
-            let known: Vec<_> = BACKENDS.iter().map(|(scheme, _)| format!("`{scheme}://`")).collect();
-            Error::invalid(format!("no backend is named `{scheme}`; a bus URL begins with {}", known.join(", ")))
+            let known: Vec<_> = BACKENDS
+                .iter()
+                .map(|(scheme, _)| format!("`{scheme}://`"))
+                .collect();
+            Error::invalid(format!(
+                "no backend is named `{scheme}`; a bus URL begins with {}",
+                known.join(", ")
+            ))
         }
     }
 }

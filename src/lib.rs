@@ -4,10 +4,11 @@ mod codec;
 mod connect;
 
 pub use bus_core::{
-    Ack, Admin, Backend, Backoff, Batch, Bytes, Codec, Control, Delivery, Done, Entry, Error, ErrorKind, Event, GroupSpec,
-    Headers, HeadersView, Limits, LossPolicy, MemberSpec, Message, Name, Order, Outcome, Pending, Publish, Publisher,
-    Published, PublisherExt, Raw, Receipt, Record, Result, Retry, Room, Scope, Shard, Source, Start, Stateless, Subscribe, Subscriber,
-    Subscription, Token, TopicLag, TopicSpec, Unconfirmed, Unsent, check_name, partition, position,
+    Ack, Admin, Backend, Backoff, Batch, Bytes, Codec, Control, Delivery, Done, Entry, Error, ErrorKind,
+    Event, GroupSpec, Headers, HeadersView, Limits, LossPolicy, MemberSpec, Message, Name, Order, Outcome,
+    Pending, Publish, Published, Publisher, PublisherExt, Raw, Receipt, Record, Result, Retry, Room, Scope,
+    Shard, Source, Start, Stateless, Subscribe, Subscriber, Subscription, Token, TopicLag, TopicSpec,
+    Unconfirmed, Unsent, check_name, partition, position,
 };
 #[cfg(feature = "json")]
 pub use codec::Json;

@@ -34,15 +34,23 @@ fn aiokafka_chooses_the_same_partitions() {
             .spawn()
             .expect("python starts");
         let hex = |key: &[u8]| key.iter().map(|b| format!("{b:02x}")).collect::<String>();
-        let input: String = keys.iter().map(|key| format!("{} {partitions}\n", hex(key))).collect();
+        let input: String = keys
+            .iter()
+            .map(|key| format!("{} {partitions}\n", hex(key)))
+            .collect();
         let mut stdin = child.stdin.take().expect("a pipe");
         let writer = std::thread::spawn(move || stdin.write_all(input.as_bytes()));
         let output = child.wait_with_output().expect("python ends");
         writer.join().expect("no panic").expect("python reads everything");
         assert!(output.status.success());
-        let theirs: Vec<u32> =
-            String::from_utf8_lossy(&output.stdout).lines().map(|l| l.parse().expect("a number")).collect();
-        let ours: Vec<u32> = keys.iter().map(|key| Partitioner::Murmur2.partition(key, partitions)).collect();
+        let theirs: Vec<u32> = String::from_utf8_lossy(&output.stdout)
+            .lines()
+            .map(|l| l.parse().expect("a number"))
+            .collect();
+        let ours: Vec<u32> = keys
+            .iter()
+            .map(|key| Partitioner::Murmur2.partition(key, partitions))
+            .collect();
         assert_eq!(ours, theirs, "{partitions} partitions");
     }
 }

@@ -9,11 +9,9 @@ use crate::{
 };
 use async_trait::async_trait;
 use bus_core::{Error, Message, Outcome, Pending, Publisher, Receipt, Result, Unsent};
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering::SeqCst},
-    },
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering::SeqCst},
 };
 use tokio::time::{Instant, timeout_at};
 

@@ -19,12 +19,17 @@ async fn main() -> Result<()> {
     let bus = Bus::connect(&url).await?;
     bus.ensure_topics([ORDERS.spec()]).await?;
     for (item, quantity) in [("bread", 2), ("milk", 1), ("eggs", 12)] {
-        let order = Order { item: item.into(), quantity };
+        let order = Order {
+            item: item.into(),
+            quantity,
+        };
         bus.publish(&ORDERS, &order).key("customer-1").await?;
     }
     let mut orders = bus.subscribe(&ORDERS, "billing").await?;
     for _ in 0..3 {
-        let Some(order) = orders.next().await.transpose()? else { break };
+        let Some(order) = orders.next().await.transpose()? else {
+            break;
+        };
         println!("{} × {}", order.quantity, order.item);
         order.ack();
     }

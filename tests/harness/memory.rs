@@ -8,18 +8,31 @@ use bus::{
 use bus_core::conformance::Harness;
 use std::{sync::Arc, time::Duration};
 
-const SESSION: Duration = Duration::from_secs(1);
-
 /// A memory bus; its handles are what processes are elsewhere.
 #[derive(Debug)]
-pub(crate) struct OnMemory(Memory);
+pub(crate) struct OnMemory {
+    memory: Memory,
+    session: Duration,
+}
 
 impl OnMemory {
     /// A new bus.
     pub(crate) fn new() -> Self {
-        Self(Memory::with_config(
-            MemoryConfig::default().session_timeout(SESSION),
-        ))
+        let session = Duration::from_secs(1);
+        let config = MemoryConfig::default().session_timeout(session);
+        Self {
+            memory: Memory::with_config(config),
+            session,
+        }
+    }
+    /// A new bus that waits for nobody, for faults that make somebody wait.
+    pub(crate) fn impatient() -> Self {
+        let session = Duration::from_millis(400);
+        let config = MemoryConfig::default().session_timeout(session).grace(session);
+        Self {
+            memory: Memory::with_config(config),
+            session,
+        }
     }
 }
 
@@ -32,10 +45,10 @@ impl Harness for OnMemory {
         "memory"
     }
     async fn backend(&self) -> Result<Arc<dyn Backend>> {
-        Ok(Arc::new(self.0.clone()))
+        Ok(Arc::new(self.memory.clone()))
     }
     fn session(&self) -> Duration {
-        SESSION
+        self.session
     }
     fn patience(&self) -> Duration {
         Duration::from_secs(10)
@@ -43,7 +56,7 @@ impl Harness for OnMemory {
     /// There is no other program in this process; the nearest is who uses the driver by hand.
     async fn foreign(&self, topic: &str) -> Result<Message> {
         let message = Message::new("by hand").keyed("k").header("h", "v");
-        let publisher = self.0.publisher().await?;
+        let publisher = self.memory.publisher().await?;
         for outcome in publisher.publish_batch(topic, vec![message.clone()]).await {
             outcome?;
         }

@@ -35,10 +35,19 @@ pub(crate) async fn round(broker: &str, load: &Load, report: &mut Report) -> Res
     bus.ensure_topics(specs).await?;
 
     let raw = raw_publish(broker, &raw_topic, load)?;
-    report.add("kafka publish", load.messages, raw, publish(&bus, &bus_topic, load).await?);
+    report.add(
+        "kafka publish",
+        load.messages,
+        raw,
+        publish(&bus, &bus_topic, load).await?,
+    );
     let raw = raw_consume(broker, &raw_topic, load)?;
     let topic = Topic::<Bytes, Raw>::named(&bus_topic);
-    let mut subscription = bus.subscribe(&topic, "bench").no_dead_letters().in_flight(16_384).await?;
+    let mut subscription = bus
+        .subscribe(&topic, "bench")
+        .no_dead_letters()
+        .in_flight(16_384)
+        .await?;
     // Joining a group is not what is measured: the first message is, from when it is there.
     consume(&mut subscription, 1).await?;
     let begun = Instant::now();
@@ -102,13 +111,22 @@ fn client(broker: &str) -> ClientConfig {
 fn raw_publish(broker: &str, topic: &str, load: &Load) -> Result<Duration> {
     let reports = Reports::default();
     let mut config = client(broker);
-    config.set("enable.idempotence", "true").set("acks", "all").set("linger.ms", "5");
-    config.set("partitioner", "murmur2_random").set("queue.buffering.max.messages", "500000");
+    config
+        .set("enable.idempotence", "true")
+        .set("acks", "all")
+        .set("linger.ms", "5");
+    config
+        .set("partitioner", "murmur2_random")
+        .set("queue.buffering.max.messages", "500000");
     let producer: BaseProducer<Reports> = config.create_with_context(reports.clone())?;
-    producer.client().fetch_metadata(Some(topic), Duration::from_secs(10))?;
+    producer
+        .client()
+        .fetch_metadata(Some(topic), Duration::from_secs(10))?;
     let begun = Instant::now();
     for i in 0..load.messages {
-        let mut record = BaseRecord::to(topic).key(&load.key(i)[..]).payload(&load.payload[..]);
+        let mut record = BaseRecord::to(topic)
+            .key(&load.key(i)[..])
+            .payload(&load.payload[..]);
         while let Err((error, again)) = producer.send(record) {
             if error.rdkafka_error_code() != Some(rdkafka::types::RDKafkaErrorCode::QueueFull) {
                 return Err(error.into());
@@ -128,7 +146,9 @@ fn raw_publish(broker: &str, topic: &str, load: &Load) -> Result<Duration> {
 
 fn raw_consume(broker: &str, topic: &str, load: &Load) -> Result<Duration> {
     let mut config = client(broker);
-    config.set("group.id", format!("{topic}-raw")).set("fetch.queue.backoff.ms", "5");
+    config
+        .set("group.id", format!("{topic}-raw"))
+        .set("fetch.queue.backoff.ms", "5");
     config.set("enable.auto.commit", "false");
     let consumer: BaseConsumer = config.create()?;
     let mut assignment = TopicPartitionList::new();

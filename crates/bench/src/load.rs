@@ -18,7 +18,11 @@ pub(crate) struct Load {
 impl Load {
     pub(crate) fn new(messages: usize, size: usize) -> Self {
         let keys = (0..KEYS).map(|k| Bytes::from(format!("key-{k}"))).collect();
-        Self { messages, payload: Bytes::from(vec![b'x'; size]), keys }
+        Self {
+            messages,
+            payload: Bytes::from(vec![b'x'; size]),
+            keys,
+        }
     }
     pub(crate) fn key(&self, i: usize) -> &Bytes {
         &self.keys[i % KEYS]
@@ -28,8 +32,10 @@ impl Load {
     }
     /// Ranges of message numbers, a batch each.
     pub(crate) fn batches(&self) -> impl Iterator<Item = Vec<Message>> + '_ {
-        (0..self.messages)
-            .step_by(BATCH)
-            .map(|from| (from..(from + BATCH).min(self.messages)).map(|i| self.message(i)).collect())
+        (0..self.messages).step_by(BATCH).map(|from| {
+            (from..(from + BATCH).min(self.messages))
+                .map(|i| self.message(i))
+                .collect()
+        })
     }
 }

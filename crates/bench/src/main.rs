@@ -54,7 +54,10 @@ async fn main() -> Result<()> {
             redis::round(server, &load, &mut report).await?;
         }
     }
-    println!("{} messages of {} bytes, {} rounds", args.messages, args.size, args.rounds);
+    println!(
+        "{} messages of {} bytes, {} rounds",
+        args.messages, args.size, args.rounds
+    );
     println!("{report}");
     Ok(())
 }

@@ -9,14 +9,21 @@ use tokio::sync::mpsc;
 pub(crate) async fn round(load: &Load, report: &mut Report) -> Result<()> {
     let raw = raw(load).await?;
     report.add("memory, one by one", load.messages, raw, one_by_one(load).await?);
-    report.add("memory, batches of 1000 (raw: one by one)", load.messages, raw, batches(load).await?);
+    report.add(
+        "memory, batches of 1000 (raw: one by one)",
+        load.messages,
+        raw,
+        batches(load).await?,
+    );
     Ok(())
 }
 
 async fn raw(load: &Load) -> Result<Duration> {
     let (send, mut receive) = mpsc::channel::<(Bytes, Bytes)>(1_024);
     let begun = Instant::now();
-    let messages: Vec<_> = (0..1_000).map(|i| (load.key(i).clone(), load.payload.clone())).collect();
+    let messages: Vec<_> = (0..1_000)
+        .map(|i| (load.key(i).clone(), load.payload.clone()))
+        .collect();
     let count = load.messages;
     let sender = tokio::spawn(async move {
         for i in 0..count {
@@ -36,7 +43,8 @@ async fn raw(load: &Load) -> Result<Duration> {
 
 async fn bus(partitions: u32) -> Result<(Bus, Topic<Bytes, Raw>)> {
     let bus = Bus::connect("memory://").await?;
-    bus.ensure_topics([TopicSpec::new("bench").partitions(partitions)]).await?;
+    bus.ensure_topics([TopicSpec::new("bench").partitions(partitions)])
+        .await?;
     Ok((bus, Topic::new("bench")))
 }
 
@@ -48,7 +56,9 @@ async fn one_by_one(load: &Load) -> Result<Duration> {
     let (count, publisher) = (load.messages, bus.clone());
     let sender = tokio::spawn(async move {
         for i in 0..count {
-            publisher.publish_message("bench", messages[i % 1_000].clone()).await?;
+            publisher
+                .publish_message("bench", messages[i % 1_000].clone())
+                .await?;
         }
         bus::Result::<()>::Ok(())
     });

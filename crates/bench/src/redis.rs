@@ -24,10 +24,19 @@ pub(crate) async fn round(server: &str, load: &Load, report: &mut Report) -> Res
     let mut connection = Client::open(server)?.get_multiplexed_async_connection().await?;
 
     let raw = raw_publish(&connection, &raw_stream, load).await?;
-    report.add("redis publish", load.messages, raw, publish(&bus, &bus_topic, load).await?);
+    report.add(
+        "redis publish",
+        load.messages,
+        raw,
+        publish(&bus, &bus_topic, load).await?,
+    );
     let raw = raw_consume(&mut connection, &raw_stream, load).await?;
     let topic = Topic::<Bytes, Raw>::named(&bus_topic);
-    let mut subscription = bus.subscribe(&topic, "bench").no_dead_letters().in_flight(16_384).await?;
+    let mut subscription = bus
+        .subscribe(&topic, "bench")
+        .no_dead_letters()
+        .in_flight(16_384)
+        .await?;
     consume(&mut subscription, 1).await?;
     let begun = Instant::now();
     consume(&mut subscription, load.messages - 1).await?;
@@ -50,7 +59,12 @@ async fn raw_publish(connection: &MultiplexedConnection, stream: &str, load: &Lo
         let mut pipe = redis::pipe();
         for i in from..(from + PIPELINE).min(load.messages) {
             let command = pipe.cmd("XADD").arg(stream).arg("*");
-            command.arg("data").arg(&load.payload[..]).arg("key").arg(&load.key(i)[..]).ignore();
+            command
+                .arg("data")
+                .arg(&load.payload[..])
+                .arg("key")
+                .arg(&load.key(i)[..])
+                .ignore();
         }
         let mut connection = connection.clone();
         running.push(async move { pipe.query_async::<()>(&mut connection).await });
@@ -67,7 +81,14 @@ async fn raw_consume(connection: &mut MultiplexedConnection, stream: &str, load:
     let (mut received, mut bytes) = (0, 0);
     while received < load.messages {
         let mut read = redis::cmd("XREADGROUP");
-        read.arg("GROUP").arg("bench").arg("raw").arg("COUNT").arg(READ).arg("STREAMS").arg(stream).arg(">");
+        read.arg("GROUP")
+            .arg("bench")
+            .arg("raw")
+            .arg("COUNT")
+            .arg(READ)
+            .arg("STREAMS")
+            .arg(stream)
+            .arg(">");
         let reply: StreamReadReply = read.query_async(connection).await?;
         let mut pipe = redis::pipe();
         for entry in reply.keys.iter().flat_map(|k| &k.ids) {

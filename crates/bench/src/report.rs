@@ -18,7 +18,11 @@ impl Report {
     pub(crate) fn add(&mut self, path: &'static str, messages: usize, raw: Duration, bus: Duration) {
         let rate = |took: Duration| messages as f64 / took.as_secs_f64();
         let at = self.0.iter().position(|r| r.path == path).unwrap_or_else(|| {
-            self.0.push(Row { path, raw: Vec::new(), bus: Vec::new() });
+            self.0.push(Row {
+                path,
+                raw: Vec::new(),
+                bus: Vec::new(),
+            });
             self.0.len() - 1
         });
         self.0[at].raw.push(rate(raw));
@@ -33,8 +37,18 @@ impl fmt::Display for Report {
         table.set_header(["path", "raw, msg/s", "bus, msg/s", "bus / raw", "ratios by round"]);
         for row in &self.0 {
             let ratios: Vec<f64> = row.bus.iter().zip(&row.raw).map(|(bus, raw)| bus / raw).collect();
-            let each = ratios.iter().map(|r| format!("{r:.2}")).collect::<Vec<_>>().join(" ");
-            let cells = [row.path.to_owned(), rate(&row.raw), rate(&row.bus), format!("{:.2}", median(&ratios)), each];
+            let each = ratios
+                .iter()
+                .map(|r| format!("{r:.2}"))
+                .collect::<Vec<_>>()
+                .join(" ");
+            let cells = [
+                row.path.to_owned(),
+                rate(&row.raw),
+                rate(&row.bus),
+                format!("{:.2}", median(&ratios)),
+                each,
+            ];
             table.add_row(cells);
         }
         write!(f, "{table}")
@@ -42,7 +56,9 @@ impl fmt::Display for Report {
 }
 
 fn rate(values: &[f64]) -> String {
-    let (low, high) = values.iter().fold((f64::MAX, 0f64), |(l, h), v| (l.min(*v), h.max(*v)));
+    let (low, high) = values
+        .iter()
+        .fold((f64::MAX, 0f64), |(l, h), v| (l.min(*v), h.max(*v)));
     let k = |v: f64| format!("{:.0}k", v / 1e3);
     format!("{} ({}–{})", k(median(values)), k(low), k(high))
 }
