@@ -59,7 +59,7 @@ fn a_second_delivery_needs_a_cause() {
         ]
     };
     assert!(duplicated(&after(&["a"], &twice(nacked))).is_ok());
-    assert!(duplicated(&after(&["a"], &twice(What::Returned))).is_ok());
+    assert!(duplicated(&after(&["a"], &twice(What::Returned))).is_err());
     assert!(duplicated(&after(&["a"], &twice(ACKED))).is_err());
     assert!(duplicated(&after(&["a"], &[("a", ACKED), ("a", ACKED)])).is_err());
     let late_cause = [("a", delivered(1)), ("a", delivered(1)), ("a", nacked)];

@@ -79,6 +79,7 @@ struct Log {
     happenings: Vec<Happening>,
     acked: HashSet<Id>,
     by_member: HashMap<u32, usize>,
+    failure: Option<String>,
     tally: Tally,
 }
 
@@ -117,6 +118,15 @@ impl History {
     /// Acks of one member so far.
     pub fn acks_of(&self, member: u32) -> usize {
         self.log.lock().by_member.get(&member).copied().unwrap_or(0)
+    }
+    /// Records that somebody who takes part had to stop, so that nobody waits for what cannot happen any more.
+    pub fn fail(&self, why: String) {
+        self.log.lock().failure.get_or_insert(why);
+        self.changed.notify_waiters();
+    }
+    /// Why somebody had to stop.
+    pub fn failure(&self) -> Option<String> {
+        self.log.lock().failure.clone()
     }
     /// Messages that were published and not acknowledged so far.
     pub fn open(&self) -> Vec<Id> {

@@ -118,8 +118,12 @@ impl Lab {
     ) -> Proof {
         loop {
             let before = history.tally();
-            if timeout(patience, history.reaches(&holds)).await.is_ok() {
-                return Ok(());
+            let over = |history: &History| holds(history) || history.failure().is_some();
+            if timeout(patience, history.reaches(over)).await.is_ok() {
+                return match history.failure() {
+                    Some(failure) => Err(Failure::new(failure)),
+                    None => Ok(()),
+                };
             }
             let now = history.tally();
             let open = history.open();

@@ -153,17 +153,22 @@ impl Lab {
         let subscription = self.join(subscribe).await?;
         let control = subscription.control();
         let (history, handler) = (history.clone(), Arc::new(handler));
+        let record = history.clone();
         let handle = move |delivery| {
-            let (recorded, handler) = (Recorded::new(delivery, &history, member), handler.clone());
+            let (recorded, handler) = (Recorded::new(delivery, &record, member), handler.clone());
             async move {
                 let act = handler(recorded.seen.clone()).await;
                 recorded.settle(act);
             }
         };
-        Ok(Member {
-            control,
-            task: tokio::spawn(subscription.for_each(concurrency, handle)),
-        })
+        let task = tokio::spawn(async move {
+            let ended = subscription.for_each(concurrency, handle).await;
+            if let Err(error) = &ended {
+                history.fail(format!("member {member} ended: {error:?}"));
+            }
+            ended
+        });
+        Ok(Member { control, task })
     }
     /// The next delivery.
     pub(crate) async fn next(
@@ -203,7 +208,7 @@ impl Lab {
         }
         Ok(())
     }
-    /// Everything that is still to come, unsettled: what arrives before a marker that is published now to the end of
+    /// Everything that is still to come, unsettled (of each key only the first): what arrives before a marker that is published now to the end of
     /// every partition.
     pub(crate) async fn rest(
         &self,
@@ -231,6 +236,18 @@ impl Lab {
         }
         Ok(rest)
     }
+}
+
+/// Acknowledges every second one, so that in each partition settled and unsettled lie side by side; returns the others.
+pub(crate) fn ack_every_second(deliveries: Vec<Delivery<Bytes>>) -> Vec<Delivery<Bytes>> {
+    let mut held = Vec::new();
+    for (number, delivery) in deliveries.into_iter().enumerate() {
+        match number % 2 {
+            0 => held.push(delivery),
+            _ => delivery.ack(),
+        }
+    }
+    held
 }
 
 /// The payloads, sorted.

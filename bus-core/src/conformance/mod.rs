@@ -16,6 +16,7 @@
 
 #[macro_use]
 mod failure;
+pub mod broken;
 mod catalog;
 mod check;
 pub mod checkers;

@@ -4,7 +4,7 @@ use crate::{
     ErrorKind, Retry,
     conformance::{
         Failure, History, Lab, Proof, checkers,
-        member::{Act, payloads},
+        member::{Act, ack_every_second, payloads},
         work::unkeyed,
     },
 };
@@ -16,10 +16,7 @@ pub(crate) async fn a_crash_redelivers_what_was_out(lab: &Lab) -> Proof {
     let group = lab.group("g");
     lab.store(&first, topic.name(), unkeyed("m", 4, 40)).await?;
     let mut reader = lab.join(lab.subscribe(&first, &topic, &group)).await?;
-    let mut out = lab.take(&mut reader, 40).await?;
-    for delivery in out.drain(..20) {
-        delivery.ack();
-    }
+    let out = ack_every_second(lab.take(&mut reader, 40).await?);
     lab.within("a flush", reader.flush()).await??;
     reader.control().abort();
     let expected = payloads(&out);
@@ -97,11 +94,15 @@ pub(crate) async fn a_crash_under_load_loses_nothing(lab: &Lab) -> Proof {
     let (history, group) = (Arc::new(History::default()), lab.group("g"));
     let mut members = Vec::new();
     for (number, bus) in [&first, &second, &first].into_iter().enumerate() {
-        let ack = |_| async { Act::Ack };
+        // Slower than a key's messages come, so that something is always out.
+        let ack = |_| async {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            Act::Ack
+        };
         members.push(
             lab.member(
                 lab.subscribe(bus, &topic, &group),
-                (number as u32, 4),
+                (number as u32, 8),
                 &history,
                 ack,
             )

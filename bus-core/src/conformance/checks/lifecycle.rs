@@ -4,7 +4,7 @@ use crate::{
     ErrorKind,
     conformance::{
         Failure, History, Lab, Proof, checkers,
-        member::{Act, Recorded, payloads},
+        member::{Act, Recorded, ack_every_second, payloads},
         work::{keyed, messages, unkeyed},
     },
 };
@@ -103,10 +103,7 @@ pub(crate) async fn the_unsettled_go_to_the_next(lab: &Lab) -> Proof {
     let group = lab.group("g");
     lab.store(&first, topic.name(), unkeyed("m", 4, 20)).await?;
     let mut reader = lab.join(lab.subscribe(&first, &topic, &group)).await?;
-    let mut out = lab.take(&mut reader, 20).await?;
-    for delivery in out.drain(..10) {
-        delivery.ack();
-    }
+    let out = ack_every_second(lab.take(&mut reader, 20).await?);
     // Dropped, not closed, with the other half out.
     drop(reader);
     let expected = payloads(&out);
@@ -236,8 +233,11 @@ pub(crate) async fn many_close_at_once(lab: &Lab) -> Proof {
     let last = lab
         .member(lab.subscribe(&bus, &topic, &group), (9, 4), &history, ack)
         .await?;
-    lab.until(&history, "500 messages are acknowledged", |h| {
-        h.tally().acked == 500
+    // What comes again comes before what is new.
+    let more = (25..35).flat_map(|n| (0..20).map(move |key| keyed(format_args!("k{key}"), n)));
+    lab.publish(&bus, topic.name(), &history, more.collect()).await?;
+    lab.until(&history, "700 messages are acknowledged", |h| {
+        h.tally().acked == 700
     })
     .await?;
     last.close(lab).await?;

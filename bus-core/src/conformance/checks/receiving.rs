@@ -208,9 +208,10 @@ pub(crate) async fn nothing_follows_losing(lab: &Lab) -> Proof {
     let group = lab.group("g");
     let mut first = lab.seat(&lab.backend().await?, topic.name(), &group).await?;
     let gains = first.gained(4).await?;
-    let mut second = lab.seat(&lab.backend().await?, topic.name(), &group).await?;
     let history = Arc::new(History::default());
     let steady = lab.publish_steadily(&bus, topic.name(), &history, 40);
+    first.records(200).await?;
+    let mut second = lab.seat(&lab.backend().await?, topic.name(), &group).await?;
     let mut owned: HashSet<_> = gains.iter().map(|gain| gain.shard).collect();
     let reading = async {
         let mut leaving = HashMap::new();

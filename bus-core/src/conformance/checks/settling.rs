@@ -87,8 +87,11 @@ pub(crate) async fn a_delay_survives_a_restart(lab: &Lab) -> Proof {
     let member = lab
         .member(lab.subscribe(&second, &topic, &group), (1, 4), &history, later)
         .await?;
-    lab.until(&history, "8 messages are acknowledged", |h| h.tally().acked == 8)
-        .await?;
+    let slow = lab.patience() + wait;
+    lab.until_for(slow, &history, "8 messages are acknowledged", |h| {
+        h.tally().acked == 8
+    })
+    .await?;
     member.close(lab).await?;
     checkers::all(&history.happenings())
 }
@@ -311,7 +314,10 @@ pub(crate) async fn a_dropped_delivery_is_a_nack(lab: &Lab) -> Proof {
     lab.store(&bus, topic.name(), vec![keyed("k", 0), keyed("k", 1)])
         .await?;
     let mut reader = lab
-        .join(lab.subscribe(&bus, &topic, &lab.group("g")).retry(SOON))
+        .join(
+            lab.subscribe(&bus, &topic, &lab.group("g"))
+                .retry(Retry::fixed(Duration::from_millis(500))),
+        )
         .await?;
     drop(lab.next(&mut reader).await?);
     for expected in [("k:0", 2), ("k:1", 1)] {

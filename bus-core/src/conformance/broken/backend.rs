@@ -1,0 +1,110 @@
+//! A backend that lets in whom it should not, or begins where it should not.
+
+use super::{
+    Fault,
+    ack::BrokenAck,
+    admin::BrokenAdmin,
+    publisher::BrokenPublisher,
+    shared::{Shared, Tracks},
+    subscriber::{BrokenSubscriber, Idle},
+};
+use crate::{Ack, Admin, Backend, Limits, Publisher, Result, Scope, Source, Start, Subscriber, TopicSpec};
+use async_trait::async_trait;
+use std::sync::Arc;
+
+#[derive(Debug)]
+pub(super) struct Broken {
+    pub(super) inner: Arc<dyn Backend>,
+    pub(super) shared: Arc<Shared>,
+}
+
+#[async_trait]
+impl Backend for Broken {
+    fn name(&self) -> &'static str {
+        self.inner.name()
+    }
+    fn limits(&self) -> Limits {
+        self.inner.limits()
+    }
+    async fn publisher(&self) -> Result<Arc<dyn Publisher>> {
+        let (inner, admin) = (self.inner.publisher().await?, self.inner.admin());
+        Ok(Arc::new(BrokenPublisher {
+            inner,
+            admin,
+            shared: self.shared.clone(),
+        }))
+    }
+    async fn subscribe(&self, mut source: Source) -> Result<(Box<dyn Subscriber>, Arc<dyn Ack>)> {
+        let group = match &source.scope {
+            Scope::Group(group) => Some(group.clone()),
+            Scope::Everyone { .. } => None,
+        };
+        self.prepare(&mut source).await;
+        if let (Fault::IdleSecond, Some(group)) = (self.shared.fault, &group) {
+            let mut state = self.shared.state.lock();
+            let members = state.members.entry(group.clone()).or_default();
+            *members += 1;
+            if *members > 1 {
+                return Ok((Box::new(Idle), Arc::new(Idle)));
+            }
+        }
+        let topics = source.topics.clone();
+        let (subscriber, inner) = self
+            .inner
+            .subscribe(source)
+            .await
+            .map_err(|e| self.shared.error(e))?;
+        let shared = self.shared.clone();
+        let tracks = Arc::new(Tracks {
+            shared,
+            group,
+            topics,
+            inner,
+            seen: Default::default(),
+        });
+        let publisher = self.inner.publisher().await?;
+        let subscriber = BrokenSubscriber::new(subscriber, tracks.clone());
+        Ok((Box::new(subscriber), Arc::new(BrokenAck { tracks, publisher })))
+    }
+    fn admin(&self) -> Arc<dyn Admin> {
+        Arc::new(BrokenAdmin {
+            inner: self.inner.admin(),
+            shared: self.shared.clone(),
+        })
+    }
+    fn health(&self) -> Result<()> {
+        self.inner.health()
+    }
+}
+
+impl Broken {
+    async fn prepare(&self, source: &mut Source) {
+        match (self.shared.fault, &source.scope) {
+            (Fault::StartAtEarliest, Scope::Group(_)) => source.start = Start::Earliest,
+            (Fault::StartAtLatest, Scope::Group(_)) => source.start = Start::Latest,
+            (Fault::OneGroup, Scope::Group(_)) => source.scope = Scope::Group("one-for-all".into()),
+            (Fault::NoExclusion, Scope::Group(_)) => source.scope = Scope::Everyone { partitions: None },
+            (Fault::ObserverGroup, Scope::Everyone { .. }) => {
+                let mut state = self.shared.state.lock();
+                state.observers += 1;
+                let topic = source.topics.first().map_or("", |topic| topic);
+                let name = format!("{topic}.observer-{}", state.observers);
+                source.scope = Scope::Group(name.into());
+            }
+            (Fault::ResetToLatest, Scope::Group(group)) => {
+                for topic in &source.topics {
+                    let _ = self.inner.admin().reset(group, topic, Start::Latest).await;
+                }
+            }
+            (Fault::CreateMissing, _) => {
+                let specs: Vec<_> = source
+                    .topics
+                    .iter()
+                    .map(|name| TopicSpec::new(name.clone()))
+                    .collect();
+                let _ = self.inner.admin().create(&specs).await;
+            }
+            _ => {}
+        }
+    }
+}
