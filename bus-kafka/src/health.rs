@@ -29,6 +29,9 @@ impl Health {
             *state = State::default();
         }
     }
+    pub(crate) fn is_down(&self) -> bool {
+        self.0.lock().down
+    }
     pub(crate) fn last_reason(&self) -> Option<String> {
         self.0.lock().reason.clone()
     }

@@ -20,7 +20,10 @@ pub(crate) fn encode(notes: &[u8]) -> Vec<u8> {
 /// Anything but what [`encode`] wrote is no notes at all.
 pub(crate) fn decode(metadata: &[u8]) -> Bytes {
     let digits = metadata.strip_prefix(MARK.as_bytes()).unwrap_or_default();
-    URL_SAFE_NO_PAD.decode(digits).map(Bytes::from).unwrap_or_default()
+    URL_SAFE_NO_PAD
+        .decode(digits)
+        .map(Bytes::from)
+        .unwrap_or_default()
 }
 
 #[cfg(test)]

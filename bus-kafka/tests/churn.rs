@@ -201,8 +201,8 @@ async fn members_come_and_go_without_loss_or_duplicate() {
             .unwrap();
     }
     let mut next: BTreeMap<u32, u128> = (0..PARTITIONS).map(|p| (p, 0)).collect();
-    let history = history.lock().unwrap();
-    for (id, shard, position) in history.iter() {
+    let history = std::mem::take(&mut *history.lock().unwrap());
+    for (id, shard, position) in &history {
         let at = next.get_mut(&shard.partition).unwrap();
         assert_eq!(
             position, at,

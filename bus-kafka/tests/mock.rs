@@ -193,10 +193,12 @@ async fn a_deadline_that_passes_is_not_ok_and_what_follows_is() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_behind_a_failed_message_is_not_stored() {
+async fn what_is_behind_a_failed_message_is_stopped() {
     let mock = cluster("t", 1);
-    // One request at a time, so that what is behind is certainly still here.
-    let config = config_of(&mock).set("max.in.flight.requests.per.connection", "1");
+    // One message a request: the next one may be on its way when the failure is seen, and no more.
+    let config = config_of(&mock)
+        .set("max.in.flight.requests.per.connection", "1")
+        .set("batch.num.messages", "1");
     let kafka = Kafka::connect(config).await.unwrap();
     let publisher = kafka.publisher().await.unwrap();
     assert!(is_stored(&publisher.publish_batch("t", texts(0..1)).await[0]));
@@ -213,14 +215,18 @@ async fn what_is_behind_a_failed_message_is_not_stored() {
     }
     let first = outcomes[0].as_ref().unwrap_err();
     assert_eq!(first.error().kind(), ErrorKind::Invalid);
-    for outcome in &outcomes {
-        assert!(!outcome.as_ref().unwrap_err().is_unknown(), "{outcome:?}");
-    }
+    let stored: Vec<usize> = (1..20).filter(|i| is_stored(&outcomes[i - 1])).collect();
+    assert!(stored.len() <= 2, "sent on behind the failed one: {stored:?}");
+    let unknown = |o: &Result<Outcome, Unsent>| o.as_ref().is_err_and(Unsent::is_unknown);
+    assert!(!outcomes.iter().any(unknown), "{outcomes:?}");
     mock.broker_round_trip_time(1, Duration::ZERO).unwrap();
     assert!(is_stored(&publisher.publish_batch("t", texts(99..100)).await[0]));
     let mut reader = Member::join(&kafka, everyone("t", None, Start::Earliest)).await;
     reader.until("the end", |m| m.caught_up.len() == 1).await;
-    assert_eq!(reader.payloads(), ["0", "99"]);
+    let mut expected = vec!["0".to_owned()];
+    expected.extend(stored.iter().map(usize::to_string));
+    expected.push("99".to_owned());
+    assert_eq!(reader.payloads(), expected, "outcomes say what is stored");
     reader.subscriber.close().await.unwrap();
 }
 
@@ -252,4 +258,26 @@ async fn a_lost_reply_makes_no_duplicate() {
         (0..50).map(|i| i.to_string()).collect::<Vec<_>>()
     );
     reader.subscriber.close().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_producer_that_failed_for_good_is_replaced() {
+    let mock = cluster("t", 1);
+    let kafka = Kafka::connect(config_of(&mock)).await.unwrap();
+    let publisher = kafka.publisher().await.unwrap();
+    mock.request_errors(
+        RDKafkaApiKey::InitProducerId,
+        &[Code::RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED],
+    );
+    let unsent = publisher
+        .publish_batch("t", texts(0..1))
+        .await
+        .remove(0)
+        .unwrap_err();
+    assert!(!unsent.is_unknown(), "{unsent}");
+    let deadline = Instant::now() + SOON;
+    while !is_stored(&publisher.publish_batch("t", texts(1..2)).await[0]) {
+        assert!(Instant::now() < deadline, "no new producer");
+    }
+    publisher.close().await.unwrap();
 }

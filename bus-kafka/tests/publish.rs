@@ -219,6 +219,33 @@ async fn what_cannot_be_stored_is_said_and_holds_nobody_up() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_a_topic_does_not_take_is_known_before_it_is_sent() {
+    let kafka = kafka().await;
+    let name = unique("t");
+    kafka
+        .admin()
+        .create(&[TopicSpec::new(name.as_str()).compact(true)])
+        .await
+        .unwrap();
+    let publisher = kafka.publisher().await.unwrap();
+    let batch = vec![
+        Message::new("no key"),
+        Message::new("x").keyed("k").at(i64::MAX),
+        Message::new("good").keyed("k"),
+    ];
+    let outcomes = publisher.publish_batch(&name, batch).await;
+    assert_eq!(
+        outcomes[0].as_ref().unwrap_err().error().kind(),
+        ErrorKind::Invalid
+    );
+    assert_eq!(
+        outcomes[1].as_ref().unwrap_err().error().kind(),
+        ErrorKind::Invalid
+    );
+    assert!(outcomes[2].is_ok(), "its neighbours are not held up");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_topic_that_appears_or_grows_is_noticed() {
     let config = config().metadata_refresh(Duration::from_millis(200));
     let kafka = Kafka::connect(config).await.unwrap();

@@ -180,8 +180,20 @@ pub(super) async fn blocking<T: Send + 'static>(
     }
 }
 
+/// While every broker is out of reach, one of them is asked for anything once a second: nobody else may be talking.
+const PROBE: Duration = Duration::from_secs(1);
+/// The tag of such a question. Requests count from 1.
+const PROBE_TAG: usize = 0;
+
 fn run(shared: &Shared) {
+    let mut probed = Instant::now();
     while !shared.stop.load(Ordering::Acquire) {
+        if shared.health.is_down() && probed.elapsed() > PROBE {
+            probed = Instant::now();
+            shared
+                .client
+                .describe_cluster(&shared.queue, PROBE_TAG, 2 * PROBE);
+        }
         let Some(event) = shared.queue.poll(Duration::from_millis(500)) else {
             continue;
         };
@@ -189,7 +201,8 @@ fn run(shared: &Shared) {
             if event.code().is_ok() {
                 shared.health.up();
             }
-            if let Some(answer) = shared.open.lock().remove(&event.tag()) {
+            let answer = shared.open.lock().remove(&event.tag());
+            if let Some(answer) = answer {
                 answer(&event);
             }
         } else {

@@ -32,6 +32,7 @@ impl Reader {
         let Ok(topics) = answer else {
             return;
         };
+        self.health.up();
         for info in topics {
             let Some(topic) = self.index(&info.name) else {
                 continue;

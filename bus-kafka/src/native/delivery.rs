@@ -28,12 +28,14 @@ pub(crate) enum Report {
     Failed { code: Code, maybe: bool },
     /// The topic does not exist.
     TopicMissing,
-    /// It is over the limit.
-    TooLarge,
+    /// It is over the limit, in bytes on the wire.
+    TooLarge { limit: usize },
     /// There is no such partition; so many there are.
     BadPartition { partitions: u32 },
-    /// librdkafka takes 0 for "now", and brokers refuse what is before 1970.
+    /// The topic does not take such a time.
     BadTimestamp,
+    /// The topic is compacted, and there is no key.
+    NoKey,
     /// A header's name has a NUL in it, which librdkafka cannot read back.
     BadHeader,
 }

@@ -33,8 +33,8 @@ impl<'a> Fetched<'a> {
     pub(crate) fn len(&self) -> usize {
         self.records.len()
     }
-    pub(crate) fn iter(&self) -> impl Iterator<Item = Fetched1<'_>> {
-        self.records.iter().map(|m| Fetched1(*m, PhantomData))
+    pub(crate) fn iter(&self) -> impl Iterator<Item = RawRecord<'_>> {
+        self.records.iter().map(|m| RawRecord(*m, PhantomData))
     }
 }
 
@@ -49,9 +49,9 @@ impl Drop for Fetched<'_> {
 
 /// One record, or an error of its partition.
 #[derive(Clone, Copy)]
-pub(crate) struct Fetched1<'a>(*mut rd_kafka_message_t, PhantomData<&'a ()>);
+pub(crate) struct RawRecord<'a>(*mut rd_kafka_message_t, PhantomData<&'a ()>);
 
-impl<'a> Fetched1<'a> {
+impl<'a> RawRecord<'a> {
     pub(crate) fn code(self) -> Code {
         // SAFETY: live while `'a`; read as the integer it is in C.
         Code(unsafe { ptr::addr_of!((*self.0).err).cast::<i32>().read() })

@@ -1,7 +1,7 @@
 //! A topic that is published to: its partitions, and what waits for them to be known.
 
-use super::{Shared, spread::Spread};
-use crate::native::{Code, Delivery, Report, Topic, wire_size};
+use super::{Shared, rules::Rules, spread::Spread};
+use crate::native::{Code, Delivery, Report, Topic};
 use bus_core::Name;
 use parking_lot::Mutex;
 use std::{
@@ -16,6 +16,8 @@ use std::{
 
 /// How long one metadata request may take, and how long to wait before the next.
 const LOOKUP: Duration = Duration::from_secs(5);
+/// librdkafka's `batch.size`, unless set.
+const BATCH: usize = 1_000_000;
 const AGAIN: Duration = Duration::from_millis(100);
 
 /// The thread that looks topics up, which blocks.
@@ -31,7 +33,10 @@ pub(super) fn look_up(shared: &Shared, inbox: &mpsc::Receiver<Option<Arc<Destina
             std::thread::sleep(AGAIN);
             answer = ask();
         }
-        destination.answered(shared, answer);
+        let rules = answer
+            .ok()
+            .and_then(|_| Rules::ask(&shared.client, &destination.name, shared.limit));
+        destination.answered(shared, answer, rules);
     }
 }
 
@@ -43,8 +48,6 @@ pub(crate) struct Destination {
     pub(crate) name: Name,
     /// `None` for a name that librdkafka does not take.
     topic: Option<Topic>,
-    /// Bytes of one message on the wire.
-    pub(super) limit: usize,
     /// Messages given to librdkafka and not reported yet.
     pub(super) in_flight: AtomicUsize,
     /// One lock a batch; it is also what keeps calls in order.
@@ -52,6 +55,7 @@ pub(crate) struct Destination {
 }
 
 struct State {
+    rules: Rules,
     /// 0: not known.
     partitions: u32,
     /// A request is under way.
@@ -68,9 +72,9 @@ impl Destination {
         Self {
             name,
             topic,
-            limit,
             in_flight: AtomicUsize::new(0),
             state: Mutex::new(State {
+                rules: Rules::of_client(limit),
                 partitions: 0,
                 asked: false,
                 looked: Instant::now(),
@@ -99,7 +103,7 @@ impl Destination {
 
     /// Gives a batch to librdkafka, in order.
     fn send(&self, state: &mut State, shared: &Shared, batch: Arc<Delivery>) {
-        let (partitions, spread) = (state.partitions, &mut state.spread);
+        let (partitions, spread, rules) = (state.partitions, &mut state.spread, state.rules);
         let Some(topic) = &self.topic else {
             self.refuse(shared, batch, Report::TopicMissing);
             return;
@@ -111,28 +115,18 @@ impl Destination {
         let mut refused = 0;
         batch.submit(|batch, i| {
             let message = &batch.messages[i];
-            let size = wire_size(message);
-            let bad_header = |(name, _): (&[u8], _)| name.is_empty() || name.contains(&0);
             let partition = match (message.partition, &message.key) {
                 (Some(partition), _) => partition,
                 (None, Some(key)) => shared.partitioner.partition(key, partitions),
-                (None, None) => spread.next(partitions, size, !given),
+                (None, None) => spread.next(partitions, message.size(), !given),
             };
-            let report = if size > self.limit {
-                Some(Report::TooLarge)
-            } else if partition >= partitions {
-                Some(Report::BadPartition { partitions })
-            } else if message.timestamp.is_some_and(|t| t <= 0) {
-                Some(Report::BadTimestamp)
-            } else if message.headers.iter().any(bad_header) {
-                Some(Report::BadHeader)
-            } else {
-                match topic.produce(batch, i, partition) {
-                    Ok(()) => None,
-                    Err(Code::MSG_SIZE_TOO_LARGE) => Some(Report::TooLarge),
-                    Err(code) => Some(Report::Failed { code, maybe: false }),
-                }
-            };
+            let report = rules.check(message, partition, partitions).or_else(|| {
+                let code = topic.produce(batch, i, partition).err()?;
+                Some(match code {
+                    Code::MSG_SIZE_TOO_LARGE => Report::TooLarge { limit: rules.limit },
+                    code => Report::Failed { code, maybe: false },
+                })
+            });
             match report {
                 None => given = true,
                 Some(_) => refused += 1,
@@ -150,8 +144,17 @@ impl Destination {
     }
 
     /// What the cluster says about the topic.
-    fn answered(&self, shared: &Shared, answer: Result<u32, Code>) {
+    fn answered(&self, shared: &Shared, answer: Result<u32, Code>, rules: Option<Rules>) {
         let mut state = self.state.lock();
+        if let Some(rules) = rules {
+            if rules.limit < BATCH && rules != state.rules {
+                tracing::warn!(
+                    target: "bus::kafka", topic = %self.name, limit = rules.limit,
+                    "the topic takes smaller batches than are sent: set the option `batch.size` to its `max.message.bytes`"
+                );
+            }
+            state.rules = rules;
+        }
         state.asked = false;
         state.looked = Instant::now();
         match answer {

@@ -4,6 +4,7 @@ mod destination;
 mod outcome;
 mod publisher;
 mod reports;
+mod rules;
 mod spread;
 
 pub(crate) use destination::Destination;

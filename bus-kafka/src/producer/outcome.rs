@@ -13,11 +13,11 @@ pub(super) fn outcomes(batch: &Delivery) -> Vec<Result<Outcome, Unsent>> {
         .reports()
         .into_iter()
         .zip(&batch.messages)
-        .map(|(report, message)| outcome(topic, report, message, batch.destination.limit))
+        .map(|(report, message)| outcome(topic, report, message))
         .collect()
 }
 
-fn outcome(topic: &str, report: Report, message: &Message, limit: usize) -> Result<Outcome, Unsent> {
+fn outcome(topic: &str, report: Report, message: &Message) -> Result<Outcome, Unsent> {
     let error = match report {
         Report::Stored { partition, offset } => {
             return Ok(Outcome::Stored(Receipt {
@@ -32,15 +32,17 @@ fn outcome(topic: &str, report: Report, message: &Message, limit: usize) -> Resu
             )));
         }
         Report::TopicMissing => Error::topic_missing(topic),
-        Report::TooLarge => Error::too_large(topic, wire_size(message), limit),
+        Report::TooLarge { limit } => Error::too_large(topic, wire_size(message), limit),
         Report::BadPartition { partitions } => Error::invalid(format!(
             "topic `{topic}` has no partition {}; it has {partitions}, from 0",
             message.partition.unwrap_or_default()
         )),
         Report::BadTimestamp => Error::invalid(format!(
-            "timestamp {} cannot be stored; use 1 or more milliseconds since 1970, or none",
+            "topic `{topic}` does not take timestamp {}: it must be after 1970, and within the topic's \
+             `message.timestamp.before.max.ms` and `message.timestamp.after.max.ms`",
             message.timestamp.unwrap_or_default()
         )),
+        Report::NoKey => Error::invalid(format!("topic `{topic}` is compacted, so a message needs a key")),
         Report::BadHeader => Error::invalid("a header's name must not be empty or contain a NUL byte"),
         Report::Failed { code, maybe } => {
             let error = failed(topic, code);
