@@ -10,7 +10,7 @@ pub fn format(position: u128) -> String {
     }
 }
 
-/// Reads what [`format`] wrote.
+/// Reads what [`format()`] wrote.
 /// # Errors
 /// `Invalid` for anything else.
 pub fn parse(text: &str) -> Result<u128> {
