@@ -69,15 +69,16 @@ impl Bus {
     ) -> impl Future<Output = Vec<Result<Outcome, Unsent>>> + Send + 'static + use<> {
         Publisher::publish_batch(self, topic, batch)
     }
-    /// Takes a message and returns before it is stored; waits only while 8 192 messages are ahead of it. Failures are
-    /// logged, counted and reported by [`flush`](Self::flush).
+    /// Takes a message and returns before it is stored; waits only while 8 192 messages or 64 MiB wait to be sent.
+    /// Failures are logged, counted and reported by [`flush`](Self::flush).
     /// # Errors
     /// What the codec says; `Closed`.
     pub async fn enqueue(&self, topic: &str, message: Message) -> Result<()> {
-        if self.is_closed() || !self.0.queue.push(topic.into(), message).await {
-            return Err(Error::closed("the bus"));
+        if self.0.queue.push(topic.into(), message).await {
+            Ok(())
+        } else {
+            Err(Error::closed("the bus"))
         }
-        Ok(())
     }
     /// Waits until every message enqueued before has an outcome, and says which were not stored since the last flush.
     /// # Errors
@@ -147,7 +148,8 @@ impl Bus {
         if self.0.closed.swap(true, Relaxed) {
             return Ok(());
         }
-        let unconfirmed = self.0.queue.flush().await;
+        self.0.gate.close();
+        let unconfirmed = self.0.queue.close().await;
         self.0.publisher.close().await?;
         match unconfirmed.errors.into_iter().next() {
             None => Ok(()),

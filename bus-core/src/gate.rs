@@ -18,6 +18,8 @@ pub(crate) const BYTES: usize = 64 << 20;
 
 pub(crate) struct Gate {
     publisher: Arc<dyn Publisher>,
+    /// Where to wait for what nobody waits for: futures may be dropped outside of any runtime.
+    runtime: Handle,
     state: Mutex<State>,
 }
 
@@ -28,6 +30,8 @@ struct State {
     /// Taken and not passed on, in call order. What is here waits for room, so later calls must wait behind it.
     queue: VecDeque<Queued>,
     passing: bool,
+    /// No more to come: what waits is not held back for room any longer.
+    closing: bool,
 }
 
 struct Queued {
@@ -40,14 +44,18 @@ struct Queued {
 impl State {
     /// A batch larger than the whole bound passes alone.
     fn fits(&self, (messages, bytes): (usize, usize)) -> bool {
-        self.messages == 0 || (self.messages + messages <= MESSAGES && self.bytes + bytes <= BYTES)
+        self.messages == 0
+            || self.closing
+            || (self.messages + messages <= MESSAGES && self.bytes + bytes <= BYTES)
     }
 }
 
 impl Gate {
+    /// Inside a tokio runtime only.
     pub(crate) fn new(publisher: Arc<dyn Publisher>) -> Arc<Self> {
         Arc::new(Self {
             publisher,
+            runtime: Handle::current(),
             state: Mutex::default(),
         })
     }
@@ -82,14 +90,26 @@ impl Gate {
             size,
         }
     }
+    /// Whether something waits for room.
+    pub(crate) fn is_full(&self) -> bool {
+        !self.state.lock().queue.is_empty()
+    }
+    /// Passes on everything that waits, room or not: the publisher is about to be closed, and whoever holds an answer
+    /// without looking at it must not be able to hold that up.
+    pub(crate) fn close(self: &Arc<Self>) {
+        self.state.lock().closing = true;
+        self.release((0, 0));
+    }
     /// Takes room back and passes on what waited for it, in order. Whoever is passing goes on for everybody.
     fn release(self: &Arc<Self>, (messages, bytes): (usize, usize)) {
         let mut state = self.state.lock();
         state.messages -= messages;
         state.bytes -= bytes;
-        if std::mem::replace(&mut state.passing, true) {
+        if state.queue.is_empty() || std::mem::replace(&mut state.passing, true) {
             return;
         }
+        // Answers are looked at and dropped anywhere; publishers are called inside a runtime only.
+        let _runtime = self.runtime.enter();
         while let Some(next) = state.queue.pop_front() {
             if !state.fits(next.size) {
                 state.queue.push_front(next);
@@ -101,22 +121,34 @@ impl Gate {
             let pending = self.publisher.publish_batch(&next.topic, next.batch);
             if let Err(pending) = next.reply.send(pending) {
                 // Its caller went away: the message is on its way all the same, and its room comes back with the answer.
-                follow(pending, self.clone(), next.size);
+                self.follow(pending, next.size);
             }
             state = self.state.lock();
         }
         state.passing = false;
     }
+    /// Waits for a batch that nobody waits for.
+    fn follow(self: &Arc<Self>, pending: Pending, size: (usize, usize)) {
+        let room = Room {
+            gate: self.clone(),
+            size,
+        };
+        self.runtime.spawn(async move {
+            pending.await;
+            drop(room);
+        });
+    }
 }
 
-/// Waits for a batch that nobody waits for.
-fn follow(pending: Pending, gate: Arc<Gate>, size: (usize, usize)) {
-    let wait = async move {
-        pending.await;
-        gate.release(size);
-    };
-    if let Ok(runtime) = Handle::try_current() {
-        runtime.spawn(wait);
+/// Room that comes back however the wait for it ends: also with a runtime that is shut down.
+struct Room {
+    gate: Arc<Gate>,
+    size: (usize, usize),
+}
+
+impl Drop for Room {
+    fn drop(&mut self) {
+        self.gate.release(self.size);
     }
 }
 
@@ -181,7 +213,7 @@ impl Drop for Publishing {
             Stage::Known(_) | Stage::Over => None,
         };
         if let Some(pending) = pending {
-            follow(pending, self.gate.clone(), self.size);
+            self.gate.follow(pending, self.size);
         }
     }
 }
