@@ -64,6 +64,9 @@ faults! {
     bulk_publish {
         lose_every = LoseEvery(9_999) => "1 are open";
     }
+    a_fresh_topic_loses_nothing {
+        lose_every = LoseEvery(900) => "messages of 40 that were confirmed";
+    }
     batch_outcomes {
         fail_batches = FailBatches => "message 0: a message was not stored";
         confirm_failures = ConfirmFailures => "message 1 was stored; expected TooLarge";

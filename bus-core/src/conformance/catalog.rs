@@ -11,6 +11,7 @@ macro_rules! __conformance_catalog {
                 published_is_delivered [] "what is published is delivered, with its key and headers";
                 many_publishers_many_subscribers [8] "50 publishers and 10 members: nothing is lost, nothing comes to two members";
                 bulk_publish [] "10 000 messages of 20 publishers arrive, once and in the order of their keys";
+                a_fresh_topic_loses_nothing [] "what is confirmed is stored, also the first batch to a topic that was just made";
                 batch_outcomes [13] "each message of a batch has its own outcome, and a bad one holds up no other";
                 enqueue_and_flush [] "a flush waits for what was enqueued, and says what was not stored";
                 publishes_keep_their_order [] "publishes of one handle are stored in the order of the calls, whichever is awaited first";
