@@ -2,6 +2,7 @@
 
 use crate::{
     inbox::{Gain, Inbox},
+    log::Log,
     topic::{Partition, Topic},
     wakes::Wakes,
 };
@@ -41,12 +42,13 @@ impl Cursor {
 
     /// Reports positions that were removed before they were read.
     pub(crate) fn skip_missing(&mut self, events: &mut Vec<Event>) {
-        if self.losing {
-            return;
-        }
-        let mut log = self.partition.log.lock();
+        let partition = self.partition.clone();
+        self.skip_missing_in(&mut partition.log.lock(), events);
+    }
+
+    fn skip_missing_in(&mut self, log: &mut Log, events: &mut Vec<Event>) {
         let (from, to) = (self.next, log.first());
-        if from < to {
+        if from < to && !self.losing {
             self.next = to;
             log.told(self.shard.epoch, to);
             events.push(Event::DataLoss {
@@ -67,9 +69,10 @@ impl Cursor {
     ) -> bool {
         let mut wakes = Wakes::default();
         let _gone = self.topic.expire(&self.partition, now, &mut wakes);
-        self.skip_missing(events);
-        let shard = self.shard;
-        let mut log = self.partition.log.lock();
+        let (shard, partition) = (self.shard, self.partition.clone());
+        let mut log = partition.log.lock();
+        // Under the lock under which it is read: what goes in between would be passed without a word.
+        self.skip_missing_in(&mut log, events);
         let next = log.read(self.next, room, alone, |batch, range| {
             events.push(Event::Records { shard, batch, range });
         });
