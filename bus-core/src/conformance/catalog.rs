@@ -12,9 +12,11 @@ macro_rules! __conformance_catalog {
                 many_publishers_many_subscribers [8] "50 publishers and 10 members: nothing is lost, nothing comes to two members";
                 bulk_publish [] "10 000 messages of 20 publishers arrive, once and in the order of their keys";
                 a_fresh_topic_loses_nothing [] "what is confirmed is stored, also the first batch to a topic that was just made";
+                publishes_keep_their_order [] "publishes of one handle are stored in the order of the calls, whichever is awaited first";
+            }
+            outcomes {
                 batch_outcomes [13] "each message of a batch has its own outcome, and a bad one holds up no other";
                 enqueue_and_flush [] "a flush waits for what was enqueued, and says what was not stored";
-                publishes_keep_their_order [] "publishes of one handle are stored in the order of the calls, whichever is awaited first";
                 receipts_say_where [] "a receipt names the partition and position at which the message is read";
                 a_dropped_publish_cancels_nothing [] "a publish whose future is dropped is stored all the same, once";
                 a_closed_bus_refuses [] "after a close there is a typed refusal, a second close is a no-op, and nothing enqueued is forgotten";
@@ -29,6 +31,7 @@ macro_rules! __conformance_catalog {
                 keys_go_where_kafka_puts_them [19] "a key goes to the partition that Kafka's murmur2 gives it";
                 an_explicit_partition_wins [] "a partition that the publisher names wins over the key";
                 messages_without_a_key_are_spread [] "messages without a key use every partition";
+                what_other_programs_wrote_arrives [30] "what a program wrote that knows nothing of the bus arrives as any other message";
             }
             order {
                 order_per_key [] "1 000 messages of 20 keys reach 10 members in the order of their keys";
@@ -46,6 +49,8 @@ macro_rules! __conformance_catalog {
                 a_hundred_nacks_by_each_of_three [] "work goes on after 100 nacks by each of 3 members";
                 the_position_never_passes_the_unsettled [1] "whatever the order of acks, the stored position never passes an unsettled message, and never goes back";
                 acks_beyond_the_position_are_kept [1] "acks above an unsettled message survive a restart";
+            }
+            attempts {
                 attempts_survive_a_restart [11] "the count of attempts survives a restart";
                 stored_attempts_survive_a_crash [11] "a count of attempts that was stored survives a crash";
                 attempts_survive_a_handover [11] "the count of attempts goes with a partition to its next owner";
@@ -93,9 +98,11 @@ macro_rules! __conformance_catalog {
                 a_time_is_a_start [] "a group that starts at a time sees what was stored since, and nothing before";
                 positions_are_a_start [] "a group that starts at positions sees what follows them";
                 added_partitions_are_read_from_their_start [29] "partitions that are added are read from their beginning, whatever the group's start";
+                observers_see_all_and_leave_no_trace [] "observers see every message, from where they began, and leave nothing behind";
+            }
+            resets {
                 a_reset_drops_notes [24] "after a reset by an administrator nothing is skipped";
                 a_reset_moves_a_group [24] "a reset moves a group, and is refused while it has live members";
-                observers_see_all_and_leave_no_trace [] "observers see every message, from where they began, and leave nothing behind";
             }
             limits {
                 messages_in_flight_are_bounded [14] "no more messages are in flight than were allowed";
@@ -111,9 +118,11 @@ macro_rules! __conformance_catalog {
             commits {
                 a_released_shard_is_fenced [4] "a commit of a shard that was released is refused, and its neighbour's is stored";
                 a_former_owner_is_fenced [4] "a commit of a former owner is refused, and the new owner's position stays";
-                a_position_never_goes_back [1] "a commit below the stored position is refused; the same again is harmless";
                 fenced_outputs_are_refused_and_others_stored [25] "the outputs of a fenced shard are refused, its neighbours' in the same commit are stored";
                 a_missing_output_topic_stores_nothing [25] "an output without a topic takes its shard's commit with it, and no other's";
+            }
+            positions {
+                a_position_never_goes_back [1] "a commit below the stored position is refused; the same again is harmless";
                 notes_come_back_as_they_were [] "notes of the promised size come back with their position, byte for byte";
                 a_reset_leaves_no_notes [24] "after a reset there are no notes, though the position is the same";
                 a_seek_begins_a_new_epoch [18] "a seek voids the shard and begins a new epoch at the position that was asked for";
@@ -122,13 +131,14 @@ macro_rules! __conformance_catalog {
                 room_is_respected [14] "a subscriber hands out no more than there is room for";
                 a_paused_shard_is_silent [18] "a paused shard hands out nothing, and all of it when it goes on";
                 a_dropped_receive_loses_nothing [] "what a dropped call of receive had in hand comes with the next, in log order";
-                ownership_overtakes_records [26] "a shard that has to leave is told although records wait for room";
-                nothing_follows_losing [26] "no record of a shard follows the word that it has to leave";
                 catching_up_is_told [] "the end that was there at the beginning is told when it has been handed out, once";
                 an_observers_commit_is_nothing [] "an observer reads the partitions it asked for, and its commits store nothing";
                 a_closed_subscriber_is_closed [] "a closed subscriber commits nothing, gives up what it owned, and says that it is closed";
+            }
+            ownership {
+                ownership_overtakes_records [26] "a shard that has to leave is told although records wait for room";
+                nothing_follows_losing [26] "no record of a shard follows the word that it has to leave";
                 a_deleted_topic_is_told [15] "a topic that is deleted is told, with every shard of it, once";
-                what_other_programs_wrote_arrives [30] "what a program wrote that knows nothing of the bus arrives as any other message";
             }
         }
     };

@@ -33,6 +33,16 @@ pub(crate) fn unkeyed(name: &str, partitions: u32, count: usize) -> Vec<Message>
     (0..count).map(message).collect()
 }
 
+/// The payloads, sorted.
+pub(crate) fn names(messages: &[Message]) -> Vec<String> {
+    let mut names: Vec<_> = messages
+        .iter()
+        .map(|m| id_of(m.payload.as_deref()).to_string())
+        .collect();
+    names.sort();
+    names
+}
+
 /// Where a message was stored, or the failure.
 pub(crate) fn stored(outcome: Result<Outcome, Unsent>) -> Result<Receipt, Failure> {
     match outcome? {

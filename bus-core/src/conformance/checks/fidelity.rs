@@ -241,3 +241,38 @@ pub(crate) async fn messages_without_a_key_are_spread(lab: &Lab) -> Proof {
         "10000 messages without a key went to partitions {used:?} only"
     )))
 }
+
+pub(crate) async fn what_other_programs_wrote_arrives(lab: &Lab) -> Proof {
+    let bus = lab.bus().await?;
+    let topic = lab.topic(&bus, "t", 4).await?;
+    let group = lab.group("g");
+    let mut reader = lab.join(lab.subscribe(&bus, &topic, &group)).await?;
+    for round in 0..3 {
+        lab.store_one(&bus, topic.name(), Message::new("ours").keyed(format!("{round}")))
+            .await?;
+        let foreign = lab
+            .within("writing as another program", lab.harness().foreign(topic.name()))
+            .await??;
+        let mut missing = 2;
+        while missing > 0 {
+            let delivery = lab.next(&mut reader).await?;
+            missing -= 1;
+            if delivery.payload() == Some(b"ours") {
+                delivery.ack();
+                continue;
+            }
+            ensure_eq!(delivery.payload(), foreign.payload.as_deref(), "the payload");
+            ensure_eq!(delivery.key(), foreign.key.as_deref(), "the key");
+            ensure_eq!(delivery.headers().to_owned(), foreign.headers, "the headers");
+            delivery.ack();
+        }
+    }
+    // They count as any other: acknowledged is acknowledged.
+    lab.within("closing", reader.close()).await??;
+    let mut reader = lab.join(lab.subscribe(&bus, &topic, &group)).await?;
+    ensure!(
+        lab.rest(&bus, &topic, &mut reader).await?.is_empty(),
+        "records came again after they were acknowledged"
+    );
+    Ok(())
+}

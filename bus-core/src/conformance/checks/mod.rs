@@ -1,5 +1,6 @@
 //! The checks, by theme.
 
+pub(crate) mod attempts;
 pub(crate) mod commits;
 pub(crate) mod crashes;
 pub(crate) mod dead_letters;
@@ -9,7 +10,11 @@ pub(crate) mod groups;
 pub(crate) mod lifecycle;
 pub(crate) mod limits;
 pub(crate) mod order;
+pub(crate) mod outcomes;
+pub(crate) mod ownership;
+pub(crate) mod positions;
 pub(crate) mod publishing;
 pub(crate) mod receiving;
+pub(crate) mod resets;
 pub(crate) mod settling;
 pub(crate) mod start;

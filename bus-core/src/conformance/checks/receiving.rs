@@ -1,17 +1,16 @@
 //! The driver's subscriber: what it hands out, and when.
 
 use crate::{
-    ErrorKind, Event, Message, Room, Scope, Shard, Start,
+    ErrorKind, Event, Room, Scope, Shard, Start,
     conformance::{
-        Failure, History, Lab, Proof,
-        driver::{MUCH, NONE, Seat, done, records_of},
+        Failure, Lab, Proof,
+        driver::{MUCH, done, records_of},
         work::{id_of, unkeyed},
     },
 };
 use futures_util::FutureExt;
 use std::{
     collections::{HashMap, HashSet},
-    sync::Arc,
     time::Duration,
 };
 
@@ -173,93 +172,6 @@ pub(crate) async fn a_dropped_receive_loses_nothing(lab: &Lab) -> Proof {
     published.and(read)
 }
 
-pub(crate) async fn ownership_overtakes_records(lab: &Lab) -> Proof {
-    let bus = lab.bus().await?;
-    let topic = lab.topic(&bus, "t", 4).await?;
-    let group = lab.group("g");
-    lab.store(&bus, topic.name(), unkeyed("m", 4, 2000)).await?;
-    let mut first = lab.seat(&lab.backend().await?, topic.name(), &group).await?;
-    first.gained(4).await?;
-    // Records wait now and have no room. A second member joins: the first has to hear of it all the same.
-    let mut second = lab.seat(&lab.backend().await?, topic.name(), &group).await?;
-    let giving = async {
-        let leaving = |event: &Event| match event {
-            Event::Losing { shard, .. } => Some((*shard, false)),
-            Event::Lost(shard) => Some((*shard, true)),
-            _ => None,
-        };
-        let (shard, lost) = first.find(NONE, "a shard to leave", leaving).await?;
-        if !lost {
-            lab.within("releasing", first.ack.release(shard)).await??;
-            first.lost(shard).await?;
-        }
-        Result::<Seat, Failure>::Ok(first)
-    };
-    // Both are live: a group may wait for the one while it serves the other.
-    let (given, gained) = tokio::join!(giving, second.gained(1));
-    let _first = given?;
-    let gain = gained?.remove(0);
-    second.store(done(gain.shard, gain.next)).await
-}
-
-pub(crate) async fn nothing_follows_losing(lab: &Lab) -> Proof {
-    let bus = lab.bus().await?;
-    let topic = lab.topic(&bus, "t", 4).await?;
-    let group = lab.group("g");
-    let mut first = lab.seat(&lab.backend().await?, topic.name(), &group).await?;
-    let gains = first.gained(4).await?;
-    let history = Arc::new(History::default());
-    let steady = lab.publish_steadily(&bus, topic.name(), &history, 40);
-    first.records(200).await?;
-    let mut second = lab.seat(&lab.backend().await?, topic.name(), &group).await?;
-    let mut owned: HashSet<_> = gains.iter().map(|gain| gain.shard).collect();
-    let reading = async {
-        let mut leaving = HashMap::new();
-        let mut lost = HashSet::new();
-        while lost.is_empty() {
-            for event in first.receive(MUCH).await? {
-                match &event {
-                    Event::Losing { shard, .. } => {
-                        ensure!(
-                            owned.contains(shard),
-                            "{shard:?} is to leave and was never gained"
-                        );
-                        leaving.insert(*shard, 0);
-                    }
-                    Event::Lost(shard) => {
-                        ensure!(owned.remove(shard), "{shard:?} was lost twice, or never gained");
-                        lost.insert(*shard);
-                    }
-                    Event::Gained { shard, .. } => drop(owned.insert(*shard)),
-                    Event::Records { shard, .. } => {
-                        ensure!(owned.contains(shard), "records of {shard:?}, which is not owned");
-                        ensure!(
-                            !leaving.contains_key(shard),
-                            "records of {shard:?} after it was to leave"
-                        );
-                    }
-                    _ => {}
-                }
-            }
-            for (shard, rounds) in &mut leaving {
-                *rounds += 1;
-                // Not at once, so that there is time for what must not come.
-                if *rounds == 3 {
-                    lab.within("releasing", first.ack.release(*shard)).await??;
-                }
-            }
-            if !leaving.is_empty() && leaving.len() == 4 {
-                break;
-            }
-        }
-        Proof::Ok(())
-    };
-    let (read, gained) = tokio::join!(reading, second.gained(1));
-    steady.stop().await?;
-    read?;
-    gained.map(drop)
-}
-
 pub(crate) async fn catching_up_is_told(lab: &Lab) -> Proof {
     let bus = lab.bus().await?;
     let topic = lab.topic(&bus, "t", 4).await?;
@@ -361,71 +273,6 @@ pub(crate) async fn a_closed_subscriber_is_closed(lab: &Lab) -> Proof {
         records.len(),
         8,
         "records for the next member of a group that committed nothing"
-    );
-    Ok(())
-}
-
-pub(crate) async fn a_deleted_topic_is_told(lab: &Lab) -> Proof {
-    let bus = lab.bus().await?;
-    let topic = lab.topic(&bus, "t", 4).await?;
-    let mut seat = lab
-        .seat(&lab.backend().await?, topic.name(), &lab.group("g"))
-        .await?;
-    let mut owned: HashSet<_> = seat.gained(4).await?.iter().map(|gain| gain.shard).collect();
-    lab.within("deleting", bus.admin().delete(topic.name())).await??;
-    let (mut told, mut events) = (false, 0);
-    while !told || !owned.is_empty() {
-        for event in seat.receive(MUCH).await? {
-            events += 1;
-            match event {
-                Event::TopicLost(name) => {
-                    ensure_eq!(&*name, topic.name(), "the topic that is gone");
-                    told = true;
-                }
-                Event::Lost(shard) => {
-                    ensure!(owned.remove(&shard), "{shard:?} was lost twice, or never gained")
-                }
-                Event::Gained { shard, .. } => drop(owned.insert(shard)),
-                Event::Records { .. } => return Err(Failure::new("records of a topic that is gone")),
-                _ => {}
-            }
-            ensure!(events < 1000, "a thousand events and no end");
-        }
-    }
-    Ok(())
-}
-
-pub(crate) async fn what_other_programs_wrote_arrives(lab: &Lab) -> Proof {
-    let bus = lab.bus().await?;
-    let topic = lab.topic(&bus, "t", 4).await?;
-    let group = lab.group("g");
-    let mut reader = lab.join(lab.subscribe(&bus, &topic, &group)).await?;
-    for round in 0..3 {
-        lab.store_one(&bus, topic.name(), Message::new("ours").keyed(format!("{round}")))
-            .await?;
-        let foreign = lab
-            .within("writing as another program", lab.harness().foreign(topic.name()))
-            .await??;
-        let mut missing = 2;
-        while missing > 0 {
-            let delivery = lab.next(&mut reader).await?;
-            missing -= 1;
-            if delivery.payload() == Some(b"ours") {
-                delivery.ack();
-                continue;
-            }
-            ensure_eq!(delivery.payload(), foreign.payload.as_deref(), "the payload");
-            ensure_eq!(delivery.key(), foreign.key.as_deref(), "the key");
-            ensure_eq!(delivery.headers().to_owned(), foreign.headers, "the headers");
-            delivery.ack();
-        }
-    }
-    // They count as any other: acknowledged is acknowledged.
-    lab.within("closing", reader.close()).await??;
-    let mut reader = lab.join(lab.subscribe(&bus, &topic, &group)).await?;
-    ensure!(
-        lab.rest(&bus, &topic, &mut reader).await?.is_empty(),
-        "records came again after they were acknowledged"
     );
     Ok(())
 }

@@ -6,7 +6,7 @@ use crate::{
         Failure, Lab, Proof,
         lab::Feed,
         member::payloads,
-        work::{id_of, unkeyed},
+        work::{id_of, names, unkeyed},
     },
 };
 use bytes::Bytes;
@@ -29,16 +29,6 @@ pub(crate) async fn a_late_group_sees_history(lab: &Lab) -> Proof {
         "what a group sees that is made after the publish"
     );
     Ok(())
-}
-
-/// The payloads, sorted.
-fn names(messages: &[Message]) -> Vec<String> {
-    let mut names: Vec<_> = messages
-        .iter()
-        .map(|m| id_of(m.payload.as_deref()).to_string())
-        .collect();
-    names.sort();
-    names
 }
 
 /// Waits until the group has a stored position in so many partitions: they are owned, and the start is fixed.
@@ -248,85 +238,6 @@ pub(crate) async fn added_partitions_are_read_from_their_start(lab: &Lab) -> Pro
         seen,
         [(4, "early:4".to_owned()), (5, "early:5".to_owned())],
         "what the new partitions held"
-    );
-    Ok(())
-}
-
-pub(crate) async fn a_reset_drops_notes(lab: &Lab) -> Proof {
-    let bus = lab.bus().await?;
-    let topic = lab.topic(&bus, "t", 4).await?;
-    let group = lab.group("g");
-    let sent = unkeyed("m", 4, 40);
-    lab.store(&bus, topic.name(), sent.clone()).await?;
-    let mut reader = lab.join(lab.subscribe(&bus, &topic, &group)).await?;
-    let mut held = Vec::new();
-    for delivery in lab.take(&mut reader, 40).await? {
-        // The first of each partition stays out, so the position stays and all the rest is in notes.
-        match id_of(delivery.payload()).as_ref() {
-            "m:0" | "m:1" | "m:2" | "m:3" => held.push(delivery),
-            _ => delivery.ack(),
-        }
-    }
-    lab.within("draining", reader.drain(Duration::ZERO)).await??;
-    drop(held);
-    lab.within(
-        "a reset",
-        bus.admin().reset(&group, topic.name(), Start::Earliest),
-    )
-    .await??;
-    let mut reader = lab.join(lab.subscribe(&bus, &topic, &group)).await?;
-    let rest = lab.rest(&bus, &topic, &mut reader).await?;
-    ensure_eq!(
-        payloads(&rest),
-        names(&sent),
-        "what follows a reset to the beginning"
-    );
-    Ok(())
-}
-
-pub(crate) async fn a_reset_moves_a_group(lab: &Lab) -> Proof {
-    let bus = lab.bus().await?;
-    let topic = lab.topic(&bus, "t", 4).await?;
-    let group = lab.group("g");
-    let sent = unkeyed("m", 4, 20);
-    lab.store(&bus, topic.name(), sent.clone()).await?;
-    let mut reader = lab.join(lab.subscribe(&bus, &topic, &group)).await?;
-    lab.each(&mut reader, 20, |_| Ok(())).await?;
-    let reset = lab
-        .within(
-            "a reset",
-            bus.admin().reset(&group, topic.name(), Start::Earliest),
-        )
-        .await?;
-    ensure_eq!(
-        reset.map_err(|e| e.kind()),
-        Err(ErrorKind::Conflict),
-        "a reset with live members"
-    );
-    lab.within("closing", reader.close()).await??;
-    lab.within(
-        "a reset",
-        bus.admin().reset(&group, topic.name(), Start::Earliest),
-    )
-    .await??;
-    let mut reader = lab.join(lab.subscribe(&bus, &topic, &group)).await?;
-    let rest = lab.rest(&bus, &topic, &mut reader).await?;
-    ensure_eq!(
-        payloads(&rest),
-        names(&sent),
-        "what follows a reset to the beginning"
-    );
-    rest.into_iter().for_each(Delivery::ack);
-    lab.within("closing", reader.close()).await??;
-    lab.store(&bus, topic.name(), unkeyed("skipped", 4, 20)).await?;
-    lab.within("a reset", bus.admin().reset(&group, topic.name(), Start::Latest))
-        .await??;
-    let mut reader = lab.join(lab.subscribe(&bus, &topic, &group)).await?;
-    let rest = lab.rest(&bus, &topic, &mut reader).await?;
-    ensure!(
-        rest.is_empty(),
-        "what follows a reset to the end: {:?}",
-        payloads(&rest)
     );
     Ok(())
 }
