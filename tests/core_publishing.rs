@@ -1,4 +1,5 @@
 //! Publishing between the application and a publisher that answers late, never, or out of order.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod doubles;
 
@@ -28,6 +29,11 @@ fn named(name: &str) -> Vec<Message> {
 
 fn large(mib: usize) -> Vec<Message> {
     vec![Message::new(vec![b'x'; mib * MIB])]
+}
+
+fn in_runtime<R>(runtime: &tokio::runtime::Runtime, call: impl FnOnce() -> R) -> R {
+    let _entered = runtime.enter();
+    call()
 }
 
 /// The payloads that are not filling.
@@ -99,7 +105,7 @@ fn room_comes_back_from_futures_that_outlive_the_runtime_they_were_made_in() {
     };
     let (first, second) = (runtime(), runtime());
     let (bus, manual) = first.block_on(manual());
-    let full = first.block_on(async { bus.publish_batch("t", large(64)) });
+    let full = in_runtime(&first, || bus.publish_batch("t", large(64)));
     // Outside of any runtime; the first one is still there, and waits for the answer.
     drop(full);
     manual.answer(0, true);
@@ -109,7 +115,7 @@ fn room_comes_back_from_futures_that_outlive_the_runtime_they_were_made_in() {
         manual.answer(1, true);
         soon("the answer", next).await;
     });
-    let full = first.block_on(async { bus.publish_batch("t", large(64)) });
+    let full = in_runtime(&first, || bus.publish_batch("t", large(64)));
     drop(full);
     drop(first);
     second.block_on(async {

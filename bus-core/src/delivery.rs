@@ -1,7 +1,7 @@
 //! A message in an application's hands.
 
 use crate::{
-    HeadersView, Message, Name, Record, Shard,
+    Error, HeadersView, Limits, Message, Name, Record, Result, Shard,
     flow::{Handout, Verdict},
     shared::Shared,
 };
@@ -26,6 +26,7 @@ pub(crate) struct RawDelivery {
     is_last: bool,
     settled: bool,
     shard: Shard,
+    stamp: u64,
 }
 
 impl RawDelivery {
@@ -36,6 +37,7 @@ impl RawDelivery {
             attempt,
             is_last,
             shard,
+            stamp,
         } = handout;
         Self {
             shared,
@@ -45,6 +47,7 @@ impl RawDelivery {
             is_last,
             settled: false,
             shard,
+            stamp,
         }
     }
     pub(crate) fn record(&self) -> &Record {
@@ -76,12 +79,21 @@ impl<T> Delivery<T> {
     }
     /// Done, and these messages belong to it: they are stored with the commit that settles it, first or together
     /// (together under `exactly_once`), and never if the partition was lost.
-    pub fn ack_with(self, outputs: impl IntoIterator<Item = (impl Into<Name>, Message)>) {
-        let outputs = outputs
+    /// # Errors
+    /// What no commit could carry, before anything is stored: `Invalid` for more outputs than the backend takes at
+    /// once, `TooLarge` for a message over its limit. The delivery has [failed](Self::fail)
+    /// with this error then: it is tried again, and ends in the dead letters.
+    pub fn ack_with(self, outputs: impl IntoIterator<Item = (impl Into<Name>, Message)>) -> Result<()> {
+        let outputs: Vec<(Name, Message)> = outputs
             .into_iter()
             .map(|(topic, message)| (topic.into(), message))
             .collect();
+        if let Err(error) = check_outputs(&outputs, self.raw.shared.limits) {
+            self.fail(&error);
+            return Err(error);
+        }
         self.raw.settle(Verdict::AckWith(outputs));
+        Ok(())
     }
     /// Try again after the retry policy's wait; after the last attempt it goes to the dead letters.
     pub fn nack(self) {
@@ -159,9 +171,25 @@ impl<T> Delivery<T> {
     pub fn record(&self) -> &Record {
         &self.raw.record
     }
-    pub(crate) fn slot(&self) -> u32 {
-        self.raw.slot
+    /// Its slot, and what tells it from a later delivery there.
+    pub(crate) fn place(&self) -> (u32, u64) {
+        (self.raw.slot, self.raw.stamp)
     }
+}
+
+fn check_outputs(outputs: &[(Name, Message)], limits: Limits) -> Result<()> {
+    let (count, most) = (outputs.len(), limits.outputs);
+    if count > most {
+        let text =
+            format!("{count} outputs of one message are more than the {most} this backend stores at once");
+        return Err(Error::invalid(text));
+    }
+    for (topic, message) in outputs {
+        if message.size() > limits.message {
+            return Err(Error::too_large(topic, message.size(), limits.message));
+        }
+    }
+    Ok(())
 }
 
 impl<T> Deref for Delivery<T> {

@@ -16,6 +16,12 @@ use tokio::{
 const AGAIN: Retry = Retry::exponential(Duration::from_millis(50)).cap(Duration::from_secs(1));
 /// How long a backend may take to let go at the end: its own bound is shorter.
 const CLOSE: Duration = Duration::from_secs(20);
+/// The same after a failure: whoever reads is to learn of it.
+const CLOSE_FAILED: Duration = Duration::from_secs(5);
+/// How long after a drain's own deadline the last commits may take, whatever the backend does.
+const GIVE_UP: Duration = Duration::from_secs(10);
+/// Tries of a commit that a rebalance or a reconnect explains; from here on it is a warning.
+const EXPLAINED: u32 = 5;
 
 /// What a subscription asks of its pump.
 #[derive(Debug)]
@@ -36,6 +42,8 @@ pub(crate) struct Pump {
     pub(crate) shared: Arc<Shared>,
     pub(crate) commands: mpsc::UnboundedReceiver<Command>,
     pub(crate) commit_every: Duration,
+    /// Part of the task from the start, which may be stopped before it has begun.
+    pub(crate) ending: Ending,
 }
 
 #[derive(Default)]
@@ -44,57 +52,86 @@ struct Running {
     releases: FuturesUnordered<BoxFuture<'static, ()>>,
     flushes: Vec<(u64, oneshot::Sender<Result<()>>)>,
     drained: Vec<oneshot::Sender<Result<()>>>,
-    draining: bool,
+    /// When a drain that does not come to its end is over all the same.
+    give_up: Option<Instant>,
     orphaned: bool,
+    failure: Option<Error>,
+}
+
+/// What the pump waits for, beside what it is told.
+struct Waits {
+    room: Room,
+    deadline: Option<Instant>,
+    /// Something is in flight, or settled and not stored.
+    busy: bool,
+}
+
+/// Ends the subscription if its pump does not: nobody is to wait for a task that is gone.
+pub(crate) struct Ending(pub(crate) Arc<Shared>);
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        let text = "the subscription's task was stopped: its runtime was shut down, or its backend panicked";
+        self.0.end(Some(Error::new(ErrorKind::Closed, text)));
+    }
 }
 
 impl Pump {
     pub(crate) async fn run(mut self) {
         let mut running = Running::default();
-        let (result, gracefully) = match self.turn(&mut running).await {
-            Ok(gracefully) => (Ok(()), gracefully),
-            Err(error) => (Err(error), true),
-        };
+        let gracefully = self.turn(&mut running).await;
+        let failure = running.failure.take();
         // What came back in the meantime is settled by the next owner: after a failure, too, nothing is lost.
         if gracefully {
-            let owned = self.shared.core.lock().flow.owned();
-            let mut releases: FuturesUnordered<_> =
-                owned.into_iter().map(|s| release(self.ack.clone(), s)).collect();
-            let all = async { while releases.next().await.is_some() {} };
-            let _ = timeout(CLOSE, all).await;
-            match timeout(CLOSE, self.subscriber.close()).await {
-                Ok(Ok(())) => {}
-                Ok(Err(error)) => tracing::warn!(%error, "closing the subscription failed"),
-                Err(_) => tracing::warn!("closing the subscription took too long and was given up"),
-            }
+            self.let_go(if failure.is_some() { CLOSE_FAILED } else { CLOSE })
+                .await;
         }
-        self.shared.end(result.as_ref().err().map(Error::duplicate));
+        let failed = || failure.as_ref().map(Error::duplicate);
+        self.ending.0.end(failed());
         for (_, reply) in running.flushes {
-            let _ = reply.send(Err(Error::closed("the subscription")));
+            let _ = reply.send(Err(failed().unwrap_or_else(|| Error::closed("the subscription"))));
         }
         for reply in running.drained {
-            let _ = reply.send(result.as_ref().map(|_| ()).map_err(Error::duplicate));
+            let _ = reply.send(failed().map_or(Ok(()), Err));
+        }
+    }
+
+    /// Releases what is owned, so that the next owners need not wait, and leaves.
+    async fn let_go(&mut self, limit: Duration) {
+        let owned = self.shared.core.lock().flow.owned();
+        let mut releases: FuturesUnordered<_> =
+            owned.into_iter().map(|s| release(self.ack.clone(), s)).collect();
+        let all = async { while releases.next().await.is_some() {} };
+        let _ = timeout(limit, all).await;
+        match timeout(limit, self.subscriber.close()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::warn!(%error, "closing the subscription failed"),
+            Err(_) => tracing::warn!("closing the subscription took too long and was given up"),
         }
     }
 
     /// Until drained (true), or aborted (false).
-    async fn turn(&mut self, running: &mut Running) -> Result<bool> {
+    async fn turn(&mut self, running: &mut Running) -> bool {
         let mut events = Vec::new();
         let mut committed = Instant::now();
         loop {
-            let Some((room, deadline, in_flight)) = self.work(running, &mut events)? else {
-                return Ok(true);
+            let Some(waits) = self.work(running, &mut events) else {
+                return true;
             };
             if running.commit.is_some() {
                 committed = Instant::now();
             }
-            // Acks only set bits; somebody has to look at them when no reader does.
-            let tick = in_flight.then(|| committed + self.commit_every);
-            let wake = [deadline, tick].into_iter().flatten().min();
+            // Acks only set bits; somebody has to look at them when no reader does, and what one looked at is as old
+            // as the last commit at most.
+            let tick = waits.busy.then(|| committed + self.commit_every);
+            let wake = [waits.deadline, tick, running.give_up]
+                .into_iter()
+                .flatten()
+                .min();
             tokio::select! {
                 biased;
                 command = self.commands.recv(), if !running.orphaned => match command {
-                    Some(Command::Abort) => return Ok(false),
+                    Some(Command::Abort) => return false,
                     Some(Command::Flush(reply)) => {
                         let mut core = self.shared.core.lock();
                         core.flow.step(now());
@@ -104,7 +141,7 @@ impl Pump {
                         self.drain(running, grace);
                         running.drained.push(reply);
                     }
-                    // The subscription was dropped: what its deliveries settle within no time at all is stored.
+                    // The subscription was dropped: what its deliveries settled by now is stored.
                     None => {
                         running.orphaned = true;
                         self.drain(running, Duration::ZERO);
@@ -116,8 +153,17 @@ impl Pump {
                     for (shard, result) in results {
                         core.flow.committed(shard, result);
                     }
+                    drop(core);
+                    // A refused commit takes its shard's handlers down.
+                    self.shared.lost.notify_waiters();
                 }
                 Some(()) = running.releases.next() => {}
+                // Before what only wakes, so that a stream of acks cannot keep it from being asked.
+                received = self.subscriber.receive(waits.room, &mut events), if running.failure.is_none() => {
+                    if let Err(error) = received {
+                        self.fail(running, error);
+                    }
+                }
                 _ = self.shared.pump.notified() => {}
                 _ = async { match wake { Some(at) => sleep_until(at).await, None => std::future::pending().await } } => {
                     if tick.is_some_and(|tick| Instant::now() >= tick) {
@@ -127,25 +173,37 @@ impl Pump {
                         core.flow.flush();
                     }
                 }
-                received = self.subscriber.receive(room, &mut events) => received?,
             }
         }
     }
 
     fn drain(&self, running: &mut Running, grace: Duration) {
-        if !std::mem::replace(&mut running.draining, true) {
+        if running.give_up.is_none() {
+            running.give_up = Some(Instant::now() + grace + GIVE_UP);
             let mut core = self.shared.core.lock();
             core.flow.step(now());
             core.flow.drain(now().mono + grace);
         }
     }
 
+    /// Nothing is handed out any more; what is settled is stored if that still works.
+    fn fail(&self, running: &mut Running, error: Error) {
+        if running.failure.is_none() {
+            tracing::error!(%error, topics = ?self.shared.topics, "the subscription ends");
+            for (_, reply) in running.flushes.drain(..) {
+                let _ = reply.send(Err(error.duplicate()));
+            }
+            running.failure = Some(error);
+            let limit = Instant::now() + CLOSE_FAILED;
+            running.give_up = Some(running.give_up.map_or(limit, |at| at.min(limit)));
+            let mut core = self.shared.core.lock();
+            core.flow.step(now());
+            core.flow.drain(now().mono);
+        }
+    }
+
     /// One step under one lock: events in, work out. `None`: drained.
-    fn work(
-        &mut self,
-        running: &mut Running,
-        events: &mut Vec<Event>,
-    ) -> Result<Option<(Room, Option<Instant>, bool)>> {
+    fn work(&mut self, running: &mut Running, events: &mut Vec<Event>) -> Option<Waits> {
         let now = now();
         let mut core = self.shared.core.lock();
         let lost = events.iter().any(|e| matches!(e, Event::Lost(_)));
@@ -156,31 +214,34 @@ impl Pump {
             core.flow.step(now);
             let work = core.flow.work(now);
             let room = core.flow.room();
-            core.park(&self.shared.marks);
-            if !self.shared.marks.any()
-                || !work.commits.is_empty()
-                || !work.release.is_empty()
-                || !work.pause.is_empty()
-            {
+            core.pass_on();
+            if !core.park(&self.shared.marks) {
+                break (work, room);
+            }
+            if !(work.commits.is_empty() && work.release.is_empty() && work.pause.is_empty()) {
+                // First what is in hand, then what was marked meanwhile.
+                self.shared.pump.notify_one();
                 break (work, room);
             }
         };
-        core.pass_on(&self.shared.marks);
         if let Some(error) = core.flow.take_failure() {
-            return Err(error);
+            drop(core);
+            self.fail(running, error);
+            core = self.shared.core.lock();
         }
+        let failed = running.failure.is_some();
         for (_, reply) in running
             .flushes
-            .extract_if(.., |(ticket, _)| core.flow.is_flushed(*ticket))
+            .extract_if(.., |(ticket, _)| !failed && core.flow.is_flushed(*ticket))
         {
             let _ = reply.send(Ok(()));
         }
-        let drained = running.draining
+        let drained = running.give_up.is_some()
             && core.flow.is_drained(now)
             && running.commit.is_none()
             && work.commits.is_empty();
         let deadline = core.flow.deadline().map(Instant::from_std);
-        let in_flight = core.flow.in_flight() > 0;
+        let busy = core.flow.in_flight() > 0 || !core.flow.is_stored();
         drop(core);
         if lost || !work.release.is_empty() {
             self.shared.lost.notify_waiters();
@@ -200,7 +261,11 @@ impl Pump {
                 .into_iter()
                 .map(|shard| release(self.ack.clone(), shard)),
         );
-        Ok((!drained).then_some((room, deadline, in_flight)))
+        if !drained && running.give_up.is_some_and(|at| Instant::now() >= at) {
+            tracing::warn!("the last commit took too long and was given up: its messages come again");
+            return None;
+        }
+        (!drained).then_some(Waits { room, deadline, busy })
     }
 }
 
@@ -217,7 +282,7 @@ async fn commit(ack: Arc<dyn Ack>, mut done: Vec<Done>, shared: Arc<Shared>) -> 
             answers.extend(done.iter().map(|d| (d.shard, Err(error.duplicate()))));
             break;
         }
-        done = sort(&shared, done, results, &mut answers);
+        done = sort(&shared, attempt, done, results, &mut answers);
         if done.is_empty() {
             break;
         }
@@ -229,6 +294,7 @@ async fn commit(ack: Arc<dyn Ack>, mut done: Vec<Done>, shared: Arc<Shared>) -> 
 /// Keeps what is worth another try; the other answers are final.
 fn sort(
     shared: &Shared,
+    attempt: u32,
     done: Vec<Done>,
     results: Vec<Result<()>>,
     answers: &mut Vec<(Shard, Result<()>)>,
@@ -238,7 +304,13 @@ fn sort(
     for (done, result) in done.into_iter().zip(results) {
         match result {
             Err(error) if error.is_transient() && core.flow.may_retry(done.shard, now()) => {
-                tracing::warn!(partition = done.shard.partition, %error, "commit failed, trying again");
+                let topic = shared.topics.get(done.shard.topic as usize).map(|t| &**t);
+                let partition = done.shard.partition;
+                if attempt < EXPLAINED {
+                    tracing::debug!(topic, partition, %error, attempt, "commit failed, trying again");
+                } else {
+                    tracing::warn!(topic, partition, %error, attempt, "commit still fails, trying again");
+                }
                 again.push(done);
             }
             result => answers.push((done.shard, result)),
@@ -252,7 +324,9 @@ fn release(ack: Arc<dyn Ack>, shard: Shard) -> BoxFuture<'static, ()> {
     Box::pin(async move {
         for attempt in 1..=5 {
             match ack.release(shard).await {
-                Err(error) if error.is_transient() => tokio::time::sleep(AGAIN.wait(attempt)).await,
+                Err(error) if error.is_transient() && attempt < 5 => {
+                    tokio::time::sleep(AGAIN.wait(attempt)).await
+                }
                 Err(error) if error.kind() != ErrorKind::Fenced => {
                     return tracing::warn!(partition = shard.partition, %error, "releasing a partition failed");
                 }

@@ -1,13 +1,13 @@
 //! What a subscription's readers, its deliveries and its pump share.
 
 use crate::{
-    Error, Name,
+    Error, Limits, Name,
     flow::{Claims, Flow, Handout, Marks, Now, Verdict},
 };
 use parking_lot::Mutex;
 use std::{
     collections::VecDeque,
-    sync::Arc,
+    sync::{Arc, OnceLock},
     task::{Context, Poll, Waker},
     time::SystemTime,
 };
@@ -28,11 +28,14 @@ pub(crate) fn now() -> Now {
 pub(crate) struct Shared {
     pub(crate) marks: Arc<Marks>,
     pub(crate) topics: Vec<Name>,
+    pub(crate) limits: Limits,
     pub(crate) core: Mutex<Core>,
     /// Wakes the pump.
     pub(crate) pump: Notify,
     /// Tells handlers that some shard was taken.
     pub(crate) lost: Notify,
+    /// How it ended, for those who ask later.
+    pub(crate) outcome: Arc<OnceLock<Option<Error>>>,
 }
 
 #[derive(Debug)]
@@ -40,28 +43,27 @@ pub(crate) struct Core {
     pub(crate) flow: Flow,
     /// Readers that found nothing, first come first served.
     waiting: VecDeque<(usize, Waker)>,
-    /// Whether acks must wake somebody: counted once in the marks.
-    parked: bool,
     /// The subscription is over; readers get the error once.
     pub(crate) ended: bool,
     pub(crate) error: Option<Error>,
 }
 
 impl Shared {
-    pub(crate) fn new(flow: Flow, topics: Vec<Name>) -> Self {
+    pub(crate) fn new(flow: Flow, topics: Vec<Name>, limits: Limits) -> Self {
         let core = Core {
             flow,
             waiting: VecDeque::new(),
-            parked: false,
             ended: false,
             error: None,
         };
         Self {
             marks: core.flow.marks(),
             topics,
+            limits,
             core: Mutex::new(core),
             pump: Notify::new(),
             lost: Notify::new(),
+            outcome: Arc::default(),
         }
     }
     pub(crate) fn ack(&self, slot: u32) {
@@ -70,8 +72,12 @@ impl Shared {
         }
     }
     pub(crate) fn settle(&self, slot: u32, verdict: Verdict) {
+        // A failed message's wait begins when it is looked at, and nobody looks by chance when all is quiet.
+        let waits = matches!(verdict, Verdict::Nack { .. } | Verdict::Dropped);
         if self.marks.settle(slot, verdict) {
             self.marked();
+        } else if waits {
+            self.pump.notify_one();
         }
     }
     /// Somebody waits for marks: a reader takes them in, or else the pump.
@@ -83,12 +89,21 @@ impl Shared {
             self.pump.notify_one();
         }
     }
-    /// Wakes every reader: the subscription is over.
+    /// Whether a delivery that is still out was taken away.
+    pub(crate) fn is_taken(&self, (slot, stamp): (u32, u64)) -> bool {
+        // The mark alone would be that of whoever has the slot now: a handler may settle first and go on.
+        self.marks.is_lost(slot) && self.core.lock().flow.is_void(slot, stamp)
+    }
+    /// Wakes every reader: the subscription is over. Only the first end counts.
     pub(crate) fn end(&self, error: Option<Error>) {
         let mut core = self.core.lock();
+        if std::mem::replace(&mut core.ended, true) {
+            return;
+        }
+        let _ = self.outcome.set(error.as_ref().map(Error::duplicate));
         core.flow.end_drain();
-        core.ended = true;
-        core.error = core.error.take().or(error);
+        core.error = error;
+        self.marks.park(0);
         while core.wake_one() {}
         drop(core);
         self.lost.notify_waiters();
@@ -108,20 +123,27 @@ impl Shared {
         }
         loop {
             core.flow.step(now());
-            core.flow.lend(reader, most, loan);
+            if loan.is_empty() {
+                core.flow.lend(reader, most, loan);
+            }
             if core.flow.wants_pump() {
                 self.pump.notify_one();
             }
-            if !loan.is_empty() {
-                core.pass_on(&self.marks);
-                return Poll::Ready(Ok(true));
-            }
-            // First counted, then looked again: an ack between the two is seen either here or by who marked it.
-            core.park(&self.marks);
-            if !self.marks.any() {
+            // Counted among those who wait before it is decided whether marks must wake somebody.
+            if loan.is_empty() && core.waiting.iter().all(|(waiting, _)| *waiting != reader) {
                 core.waiting.push_back((reader, cx.waker().clone()));
-                return Poll::Pending;
+            } else if !loan.is_empty() {
+                core.waiting.retain(|(waiting, _)| *waiting != reader);
             }
+            core.pass_on();
+            if !core.park(&self.marks) {
+                break;
+            }
+        }
+        if loan.is_empty() {
+            Poll::Pending
+        } else {
+            Poll::Ready(Ok(true))
         }
     }
 }
@@ -132,25 +154,23 @@ impl Core {
         self.waiting.pop_front().map(|(_, waker)| waker.wake()).is_some()
     }
     /// One reader is woken at a time and wakes the next if there is more.
-    pub(crate) fn pass_on(&mut self, marks: &Marks) {
-        self.park(marks);
+    pub(crate) fn pass_on(&mut self) {
         if self.flow.has_ready() {
             self.wake_one();
         }
     }
-    /// Counts in the marks whether acks have to wake somebody.
-    pub(crate) fn park(&mut self, marks: &Marks) {
-        let flow = &self.flow;
-        // A reader with something in hand, or something to get, takes the marks in when it comes back; handlers that
-        // must finish before a shard can leave are waited for whatever readers do.
-        let idle = !self.waiting.is_empty() || !(flow.has_ready() || flow.has_lent());
-        let wanted = flow.waits_for_acks() && (idle || flow.is_leaving());
-        match (self.parked, wanted) {
-            (false, true) => marks.park(),
-            (true, false) => marks.unpark(),
-            _ => {}
-        }
-        self.parked = wanted;
+    /// Decides whether marks have to wake somebody. True: somebody has to look at marks that are there already.
+    // First parked, then looked: an ack between the two is seen either here or by who marked it.
+    pub(crate) fn park(&mut self, marks: &Marks) -> bool {
+        // A reader with something in hand, or something to get, takes the marks in when it comes back.
+        let idle = !self.waiting.is_empty() || !(self.flow.has_ready() || self.flow.has_lent());
+        let awaited = if self.ended {
+            0
+        } else {
+            self.flow.awaited_marks(idle)
+        };
+        marks.park(awaited);
+        awaited != 0 && marks.any()
     }
 }
 
@@ -204,7 +224,10 @@ impl Drop for Reader {
         let mut core = self.shared.core.lock();
         core.waiting.retain(|(waiting, _)| *waiting != self.number);
         // Its loan goes back to the others, and so does a wake-up that was meant for it.
-        core.flow.recall();
-        core.pass_on(&self.shared.marks);
+        core.flow.remove_reader(self.number);
+        core.pass_on();
+        if core.park(&self.shared.marks) {
+            self.shared.pump.notify_one();
+        }
     }
 }

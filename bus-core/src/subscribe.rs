@@ -3,7 +3,7 @@
 use crate::{
     Bus, Codec, Error, ErrorKind, Name, Result, Retry, Scope, Source, Start, Subscription, Topic, TopicSpec,
     flow::{DeadLetter, Flow, FlowConfig, LossPolicy, Order},
-    pump::Pump,
+    pump::{Ending, Pump},
     shared::Shared,
     topic::check_name,
 };
@@ -146,7 +146,8 @@ impl<T, C: Codec<T>> Subscribe<T, C> {
         let backend = self.bus.backend().clone();
         let (subscriber, ack) = crate::again(JOIN, || backend.subscribe(source.clone())).await?;
         let commit_every = self.settings.commit_every;
-        let shared = Arc::new(Shared::new(Flow::new(self.settings), topics));
+        let limits = self.settings.limits;
+        let shared = Arc::new(Shared::new(Flow::new(self.settings), topics, limits));
         let (send, commands) = mpsc::unbounded_channel();
         tokio::spawn(
             Pump {
@@ -155,6 +156,7 @@ impl<T, C: Codec<T>> Subscribe<T, C> {
                 shared: shared.clone(),
                 commands,
                 commit_every,
+                ending: Ending(shared.clone()),
             }
             .run(),
         );

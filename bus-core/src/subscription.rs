@@ -13,7 +13,7 @@ use std::{
     future::{Future, poll_fn},
     marker::PhantomData,
     pin::{Pin, pin},
-    sync::Arc,
+    sync::{Arc, OnceLock},
     task::{Context, Poll},
     time::Duration,
 };
@@ -43,6 +43,7 @@ pub struct Subscription<T, C> {
 #[derive(Clone, Debug)]
 pub struct Control {
     commands: mpsc::WeakUnboundedSender<Command>,
+    outcome: Arc<OnceLock<Option<Error>>>,
 }
 
 impl Control {
@@ -50,18 +51,22 @@ impl Control {
     /// # Errors
     /// `Closed` after the end of the subscription, or what ended it.
     pub async fn flush(&self) -> Result<()> {
-        self.ask(Command::Flush)
-            .await
-            .unwrap_or_else(|| Err(Error::closed("the subscription")))
+        match self.ask(Command::Flush).await {
+            Some(result) => result,
+            None => Err(self
+                .failure()
+                .unwrap_or_else(|| Error::closed("the subscription"))),
+        }
     }
     /// Hands nothing out any more, gives running handlers `grace` to finish, stores what they settled, releases the
     /// partitions and leaves the group. A second call is a no-op.
     /// # Errors
     /// What ended the subscription, if it was not this.
     pub async fn drain(&self, grace: Duration) -> Result<()> {
-        self.ask(|reply| Command::Drain(grace, reply))
-            .await
-            .unwrap_or(Ok(()))
+        match self.ask(|reply| Command::Drain(grace, reply)).await {
+            Some(result) => result,
+            None => self.failure().map_or(Ok(()), Err),
+        }
     }
     /// Stops at once as a crash would: nothing is stored or released, other members take over when the session or
     /// lease runs out. For tests of exactly that.
@@ -69,6 +74,9 @@ impl Control {
         if let Some(commands) = self.commands.upgrade() {
             let _ = commands.send(Command::Abort);
         }
+    }
+    fn failure(&self) -> Option<Error> {
+        self.outcome.get()?.as_ref().map(Error::duplicate)
     }
     async fn ask<R>(&self, command: impl FnOnce(oneshot::Sender<R>) -> Command) -> Option<R> {
         let (reply, answer) = oneshot::channel();
@@ -114,9 +122,9 @@ impl<T, C: Codec<T>> Subscription<T, C> {
         let (shared, handler) = (reader.shared.clone(), Arc::new(handler));
         drop(reader);
         let mut workers = JoinSet::new();
+        // More than one in a worker's hand would wait behind a slow handler while others are idle.
+        let most = if concurrency > 1 { 1 } else { LOAN };
         for _ in 0..concurrency.max(1) {
-            // More than one in a worker's hand would wait behind a slow handler while others are idle.
-            let most = if concurrency > 1 { 1 } else { LOAN };
             let reader = Reader::new(shared.clone(), most);
             workers.spawn(work(reader, codec.clone(), handler.clone()));
         }
@@ -125,14 +133,13 @@ impl<T, C: Codec<T>> Subscription<T, C> {
             match ended {
                 Ok(Err(error)) => result = Err(error),
                 Ok(Ok(())) => {}
-                Err(panic) => {
+                Err(panic) if panic.is_panic() => {
                     tracing::error!(%panic, "a handler panicked; its message is tried again");
-                    workers.spawn(work(
-                        Reader::new(shared.clone(), 1),
-                        codec.clone(),
-                        handler.clone(),
-                    ));
+                    let reader = Reader::new(shared.clone(), most);
+                    workers.spawn(work(reader, codec.clone(), handler.clone()));
                 }
+                // Another worker would be cancelled as well.
+                Err(_) => result = Err(Error::closed("the runtime")),
             }
         }
         drop(commands);
@@ -142,6 +149,7 @@ impl<T, C: Codec<T>> Subscription<T, C> {
     pub fn control(&self) -> Control {
         Control {
             commands: self.commands.downgrade(),
+            outcome: self.reader.shared.outcome.clone(),
         }
     }
     /// Waits until everything that was acknowledged before is stored.
@@ -196,15 +204,18 @@ where
 {
     while let Some(delivery) = poll_fn(|cx| poll_decoded(&mut reader, &codec, cx)).await {
         let delivery = delivery?;
-        let slot = delivery.slot();
+        let place = delivery.place();
         let mut running = pin!(handler(delivery));
         loop {
             let lost = reader.shared.lost.notified();
+            // It may have been taken between its claim and now.
+            if reader.shared.is_taken(place) {
+                break;
+            }
             tokio::select! {
                 biased;
                 () = &mut running => break,
-                // The slot is this delivery's until its handler drops it, so the mark is about this delivery.
-                () = lost => if reader.shared.marks.is_lost(slot) { break },
+                () = lost => {}
             }
         }
     }

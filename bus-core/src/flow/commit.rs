@@ -27,6 +27,8 @@ impl Flow {
         self.release(&mut work);
         self.pause(&mut work);
         self.open_gates();
+        // Whoever asks for work asks for the deadline too.
+        self.alarm = false;
         work
     }
     fn commit(&mut self, now: Now, work: &mut Work) {

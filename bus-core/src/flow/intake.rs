@@ -91,6 +91,7 @@ impl Flow {
             let Some(seq) = state.ledger.offer(entry.position, slot) else {
                 return;
             };
+            self.marks.set_followed(slot, false);
             let bytes = entry.size();
             let attempt = state.notes.attempt(entry.position).copied();
             state.held += 1;
@@ -112,7 +113,10 @@ impl Flow {
                 _ => None,
             };
             match s.lane.and_then(|lane| self.lanes.push(lane, slot)) {
-                Some(before) => self.slab[before].next = slot,
+                Some(before) => {
+                    self.slab[before].next = slot;
+                    self.marks.set_followed(before, true);
+                }
                 None => self.make_head(slot, now),
             }
         }

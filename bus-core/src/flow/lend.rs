@@ -36,11 +36,25 @@ impl Flow {
     /// Adds a reader: its number for [`Self::lend`], and its claims.
     pub fn add_reader(&mut self) -> (usize, Arc<Claims>) {
         let claims = Arc::new(Claims(AtomicU32::new(RECALLED)));
-        self.readers.push(Reader {
+        let reader = Reader {
             claims: claims.clone(),
             slots: Vec::new(),
-        });
-        (self.readers.len() - 1, claims)
+        };
+        match self.free_readers.pop() {
+            Some(number) => {
+                self.readers[number] = reader;
+                (number, claims)
+            }
+            None => {
+                self.readers.push(reader);
+                (self.readers.len() - 1, claims)
+            }
+        }
+    }
+    /// Takes back what a reader has not claimed, and its number.
+    pub fn remove_reader(&mut self, number: usize) {
+        self.recall();
+        self.free_readers.push(number);
     }
     /// Lends up to `most` records to a reader that has claimed, or lost, all of its last loan.
     pub fn lend(&mut self, reader: usize, most: usize, out: &mut Vec<Handout>) {
@@ -75,6 +89,7 @@ impl Flow {
                 attempt: s.failures.saturating_add(1),
                 is_last,
                 shard: state.shard,
+                stamp: s.stamp,
             });
         }
         let reader = &mut self.readers[reader];

@@ -33,6 +33,8 @@ pub struct Handout {
     pub is_last: bool,
     /// Where it is from.
     pub shard: Shard,
+    /// Tells this delivery from a later one in the same slot.
+    pub stamp: u64,
 }
 
 /// What the pump has to do for the flow.
@@ -58,6 +60,7 @@ pub struct Flow {
     pub(super) ready: VecDeque<u32>,
     pub(super) timers: Timers,
     pub(super) readers: Vec<Reader>,
+    pub(super) free_readers: Vec<usize>,
     /// Settled and not confirmed as stored.
     pub(super) unstored: usize,
     /// Settled with outputs that no `Done` has carried yet.
@@ -97,6 +100,7 @@ impl Flow {
             ready: VecDeque::new(),
             timers: Timers::default(),
             readers: Vec::new(),
+            free_readers: Vec::new(),
             unstored: 0,
             diverted: 0,
             draining: None,
@@ -151,11 +155,9 @@ impl Flow {
         let alarm = std::mem::take(&mut self.alarm);
         starved || half || alarm || self.failure.is_some() || self.is_leaving()
     }
-    /// Whether something waits for handlers to finish: draining, a flush, a shard that leaves.
+    /// Whether something waits for handlers to finish: draining, a shard that leaves.
     pub fn is_leaving(&self) -> bool {
-        self.draining.is_some()
-            || self.wanted > self.ended
-            || self.live().any(|s| matches!(s.phase, Phase::Leaving(_)))
+        self.draining.is_some() || self.live().any(|s| matches!(s.phase, Phase::Leaving(_)))
     }
     /// Takes nothing in and hands nothing out any more; handlers may go on until `deadline`.
     pub fn drain(&mut self, deadline: Instant) {

@@ -41,8 +41,10 @@ pub enum Verdict {
 pub struct Marks {
     acked: Box<[AtomicU64]>,
     lost: Box<[AtomicU64]>,
+    /// Whether another of its lane waits behind a slot.
+    followed: Box<[AtomicU64]>,
     verdicts: Mutex<Vec<(u32, Verdict)>>,
-    /// How many wait for a mark; who marks wakes them only then.
+    /// After how many more marks somebody must be woken; 0: nobody waits.
     parked: AtomicU32,
 }
 
@@ -53,20 +55,39 @@ impl Marks {
         Self {
             acked: words(),
             lost: words(),
+            followed: words(),
             verdicts: Mutex::default(),
             parked: AtomicU32::new(0),
         }
     }
     /// Marks a slot as acknowledged; true: somebody waits for it and must be woken.
-    // Sequentially consistent, because the waiter first counts itself and then looks at the bits, and we do the reverse.
+    // Sequentially consistent, because the waiter first parks and then looks at the bits, and we do the reverse.
     pub fn ack(&self, slot: u32) -> bool {
         self.acked[slot as usize / 64].fetch_or(1 << (slot % 64), SeqCst);
-        self.parked.load(SeqCst) != 0
+        self.parked.load(SeqCst) != 0 && self.ends_wait(slot)
     }
     /// Leaves a verdict for a slot; true as in [`Self::ack`].
     pub fn settle(&self, slot: u32, verdict: Verdict) -> bool {
         self.verdicts.lock().push((slot, verdict));
-        self.parked.load(SeqCst) != 0
+        self.parked.load(SeqCst) != 0 && self.ends_wait(slot)
+    }
+    /// Only one of many that mark ends a wait: whoever is woken parks again.
+    #[cold]
+    fn ends_wait(&self, slot: u32) -> bool {
+        if self.followed[slot as usize / 64].load(SeqCst) & (1 << (slot % 64)) != 0 {
+            return self.parked.swap(0, SeqCst) != 0;
+        }
+        let less = |parked: u32| parked.checked_sub(1);
+        self.parked.fetch_update(SeqCst, SeqCst, less) == Ok(1)
+    }
+    pub(super) fn set_followed(&self, slot: u32, followed: bool) {
+        let bit = 1 << (slot % 64);
+        let word = &self.followed[slot as usize / 64];
+        if followed {
+            word.fetch_or(bit, SeqCst);
+        } else if word.load(SeqCst) & bit != 0 {
+            word.fetch_and(!bit, SeqCst);
+        }
     }
     /// Whether the slot's shard was taken away.
     pub fn is_lost(&self, slot: u32) -> bool {
@@ -81,17 +102,12 @@ impl Marks {
             word.fetch_and(!bit, SeqCst)
         };
     }
-    /// Counts the caller among those who wait for a mark.
-    pub fn park(&self) {
-        self.parked.fetch_add(1, SeqCst);
-    }
-    /// The reverse of [`Self::park`].
-    pub fn unpark(&self) {
-        self.parked.fetch_sub(1, SeqCst);
-    }
-    /// How many wait.
-    pub fn parked(&self) -> u32 {
-        self.parked.load(SeqCst)
+    /// Asks to be woken by so many marks, or by the first of a slot that another waits behind; 0: not at all. Look at
+    /// [`Self::any`] afterwards: what was marked before does not count.
+    pub fn park(&self, marks: u32) {
+        if self.parked.load(SeqCst) != marks {
+            self.parked.store(marks, SeqCst);
+        }
     }
     /// Whether something was marked and not yet taken.
     pub fn any(&self) -> bool {
