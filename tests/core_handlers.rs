@@ -226,3 +226,78 @@ async fn a_waiting_worker_is_woken_by_an_ack_from_outside_although_another_has_j
     assert_eq!(start.elapsed(), Duration::ZERO, "no ack was found by a timer");
     handling.abort();
 }
+
+/// No tick finds what a wake-up missed: whatever is lost here stays lost.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn everything_comes_through_without_a_timer() {
+    const MESSAGES: u32 = 10_000;
+    for (keys, in_flight, concurrency) in [(1, 8, 4), (40, 16, 8), (MESSAGES, 8, 3), (7, 1024, 8)] {
+        let (bus, ..) = double(3).await;
+        let subscription = bus
+            .subscribe(&T, "g")
+            .in_flight(in_flight)
+            .commit_every(Duration::from_secs(3600))
+            .await
+            .unwrap();
+        let control = subscription.control();
+        let done = Arc::new(Semaphore::new(0));
+        let handler = {
+            let done = done.clone();
+            move |delivery: Delivery<String>| {
+                let done = done.clone();
+                async move {
+                    let number: u32 = delivery.value().parse().unwrap();
+                    let settle = move || {
+                        delivery.ack();
+                        done.add_permits(1);
+                    };
+                    // Some settle elsewhere, some later, some at once.
+                    match number % 3 {
+                        0 => drop(tokio::spawn(async move { settle() })),
+                        1 => {
+                            tokio::task::yield_now().await;
+                            settle();
+                        }
+                        _ => settle(),
+                    }
+                }
+            }
+        };
+        let handling = tokio::spawn(subscription.for_each(concurrency, handler));
+        for first in (0..MESSAGES).step_by(500) {
+            let keyed = |n: u32| Message::new(n.to_string()).keyed((n % keys).to_string());
+            let batch = (first..first + 500).map(keyed).collect();
+            bus.publish_batch("t", batch).await;
+        }
+        let what = format!("{keys} keys, {in_flight} in flight, {concurrency} at a time");
+        let _ = soon(&what, done.acquire_many(MESSAGES)).await.unwrap();
+        soon(&what, control.drain(Duration::from_secs(5))).await.unwrap();
+        soon(&what, handling).await.unwrap().unwrap();
+    }
+}
+
+/// As above, with one reader that passes everything on.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn deliveries_that_are_spawned_come_through_without_a_timer() {
+    const MESSAGES: u32 = 20_000;
+    for (keys, in_flight) in [(1, 8), (40, 16), (MESSAGES, 8), (7, 1024)] {
+        let (bus, ..) = double(3).await;
+        let every = Duration::from_secs(3600);
+        let subscription = bus.subscribe(&T, "g").in_flight(in_flight).commit_every(every);
+        let mut subscription = subscription.await.unwrap();
+        let publishing = tokio::spawn(async move {
+            for first in (0..MESSAGES).step_by(500) {
+                let keyed = |n: u32| Message::new(n.to_string()).keyed((n % keys).to_string());
+                let batch = (first..first + 500).map(keyed).collect();
+                bus.publish_batch("t", batch).await;
+            }
+            bus
+        });
+        for n in 0..MESSAGES {
+            let what = format!("{keys} keys, {in_flight} in flight: message {n}");
+            let delivery = soon(&what, subscription.next()).await.unwrap().unwrap();
+            tokio::spawn(async move { delivery.ack() });
+        }
+        let _bus = publishing.await.unwrap();
+    }
+}

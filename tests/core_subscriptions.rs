@@ -357,3 +357,18 @@ async fn a_partitions_order_goes_on_from_ack_to_ack() {
     }
     assert_eq!(start.elapsed(), Duration::ZERO, "no ack was found by a timer");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_partition_that_held_too_much_of_the_window_goes_on_as_soon_as_it_does_not() {
+    let bus = Double::default().bus(2).await;
+    let mut subscription = bus.subscribe(&T, "g").in_flight(64).await.unwrap();
+    let hot = |n: u32| Message::new(n.to_string()).to_partition(0);
+    bus.publish_batch("t", (0..1000).map(hot).collect()).await;
+    idle().await;
+    let start = Instant::now();
+    for _ in 0..1000 {
+        let delivery = soon("a delivery", subscription.next()).await.unwrap().unwrap();
+        tokio::spawn(async move { delivery.ack() });
+    }
+    assert_eq!(start.elapsed(), Duration::ZERO, "no ack was found by a timer");
+}

@@ -231,3 +231,7 @@ impl Drop for Reader {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "shared_tests.rs"]
+mod tests;

@@ -32,6 +32,14 @@ impl ShardState {
         let attempts = self.failed + self.notes.attempts.len() + open;
         bound(self.ledger.next(), self.reach.max(position) + 1, runs, attempts) <= limit
     }
+    /// How many fewer it should hold: one partition whose keys are stuck must not take the window from its neighbours.
+    fn excess(&self, window: usize, many: bool) -> usize {
+        let share = window.div_ceil(if self.paused { 4 } else { 2 });
+        match many && window >= 8 {
+            true => (self.held + 1).saturating_sub(share),
+            false => 0,
+        }
+    }
     /// Whether it should take in no more; with a distance between pausing and going on again. What a former owner noted
     /// does not count: taking in is how it becomes less.
     fn is_full(&self, settings: &config::Flow) -> bool {
@@ -93,17 +101,33 @@ impl Flow {
         slots.sort_unstable_by_key(|slot| slab[*slot].seq);
         self.ready.extend(slots);
     }
+    /// Whether the pump is to resume a shard that it paused.
+    pub(super) fn can_resume(&self) -> bool {
+        let settings = &self.settings;
+        let many = self.paused > 0 && self.live().count() > 1;
+        let over = |s: &ShardState| !s.is_full(settings) && s.excess(settings.in_flight, many) == 0;
+        self.paused > 0
+            && self
+                .live()
+                .any(|s| s.paused && s.phase == Phase::Owned && over(s))
+    }
+    /// How many marks could resume a paused shard, at least; `None`: none is paused.
+    pub(super) fn marks_to_resume(&self) -> Option<u32> {
+        let paused = |s: &&ShardState| s.paused && s.phase == Phase::Owned;
+        let excess = |s: &ShardState| s.excess(self.settings.in_flight, true).max(1) as u32;
+        (self.paused > 0).then(|| self.live().filter(paused).map(excess).min())?
+    }
     pub(super) fn pause(&mut self, work: &mut Work) {
         let many = self.live().count() > 1;
         let window = self.settings.in_flight;
+        self.paused = 0;
         for state in self.shards.iter_mut().flatten() {
             if state.phase != Phase::Owned {
                 continue;
             }
             let full = state.is_full(&self.settings);
-            // One partition whose keys are stuck must not take the window from its neighbours.
-            let share = window.div_ceil(if state.paused { 4 } else { 2 });
-            let greedy = many && window >= 8 && state.held >= share;
+            let greedy = state.excess(window, many) > 0;
+            self.paused += usize::from(full || greedy);
             if (full || greedy) == state.paused {
                 continue;
             }

@@ -71,6 +71,8 @@ pub struct Flow {
     pub(super) failure: Option<Error>,
     /// Some shard is gated.
     pub(super) gated: bool,
+    /// Shards that are paused.
+    pub(super) paused: usize,
     /// The pump waits for room.
     starved: bool,
     /// Something is due earlier than the pump can know.
@@ -107,6 +109,7 @@ impl Flow {
             late: false,
             failure: None,
             gated: false,
+            paused: 0,
             starved: false,
             alarm: false,
             begun: 0,
@@ -148,12 +151,12 @@ impl Flow {
             }
         }
     }
-    /// Whether a step of a reader made work for the pump: room, a commit, or an earlier [`Self::deadline`] than it knows.
+    /// Whether a step of a reader made work for the pump: room, a shard to resume, a commit, or an earlier [`Self::deadline`] than it knows.
     pub fn wants_pump(&mut self) -> bool {
         let starved = self.starved && self.room().messages > 0;
         let half = !self.busy && self.is_half();
         let alarm = std::mem::take(&mut self.alarm);
-        starved || half || alarm || self.failure.is_some() || self.is_leaving()
+        starved || half || alarm || self.failure.is_some() || self.can_resume() || self.is_leaving()
     }
     /// Whether something waits for handlers to finish: draining, a shard that leaves.
     pub fn is_leaving(&self) -> bool {

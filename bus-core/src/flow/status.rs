@@ -40,7 +40,12 @@ impl Flow {
             .filter(leaves)
             .filter(|s| s.out > 0)
             .map(|s| s.out as u32);
-        let least = [gated, room, lanes].into_iter().flatten().chain(leaving).min();
+        let resumed = if idle { self.marks_to_resume() } else { None };
+        let least = [gated, room, lanes, resumed]
+            .into_iter()
+            .flatten()
+            .chain(leaving)
+            .min();
         least.unwrap_or(0)
     }
     /// How many acks make room that is worth a fetch: exact in messages, half of the expected number in bytes, so that
