@@ -7,7 +7,7 @@ use crate::{
     health::Health,
     native::{Code, Failure},
     notes,
-    producer::{KafkaPublisher, Producer},
+    producer::{HEADROOM, KafkaPublisher, Producer},
 };
 use async_trait::async_trait;
 use bus_core::{Ack, Admin, Backend, Limits, Publisher, Result, Source, Subscriber};
@@ -135,8 +135,7 @@ impl Backend for Kafka {
     fn limits(&self) -> Limits {
         Limits {
             notes: notes::LIMIT,
-            // What a record needs besides its bytes, with a few headers.
-            message: self.config.message_max().saturating_sub(512),
+            message: self.config.message_max().saturating_sub(HEADROOM),
             outputs: 100_000,
         }
     }

@@ -246,6 +246,40 @@ async fn what_a_topic_does_not_take_is_known_before_it_is_sent() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_is_confirmed_to_a_fresh_topic_is_stored() {
+    // A fresh partition's leader may refuse the first request and take the second: many at once make that likely.
+    let mut tasks = Vec::new();
+    for _ in 0..6 {
+        tasks.push(tokio::spawn(async {
+            let kafka = kafka().await;
+            for _ in 0..12 {
+                let topic = topic(&kafka, 4).await;
+                let batch = (0..40)
+                    .map(|i| Message::new(format!("{i}")).to_partition(i % 4))
+                    .collect();
+                let outcomes = publish(&kafka, &topic, batch).await;
+                let ends = kafka.admin().positions(&topic, Start::Latest).await.unwrap();
+                assert!(
+                    ends.iter().all(|(_, end)| *end == 10),
+                    "{topic}: {ends:?} of {outcomes:?}"
+                );
+                assert!(outcomes.iter().all(|o| matches!(
+                    o,
+                    Outcome::Stored(Receipt {
+                        position: Some(_),
+                        ..
+                    })
+                )));
+                kafka.admin().delete(&topic).await.unwrap();
+            }
+        }));
+    }
+    for task in tasks {
+        task.await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_topic_that_appears_or_grows_is_noticed() {
     let config = config().metadata_refresh(Duration::from_millis(200));
     let kafka = Kafka::connect(config).await.unwrap();

@@ -332,6 +332,7 @@ impl Reader {
             epoch: self.epoch,
         };
         part.state = State::Active;
+        part.stray = false;
         part.expected = offset;
         part.stored = offset;
         part.notes = notes.clone();
@@ -357,7 +358,7 @@ impl Reader {
     pub(super) fn check_ends(&mut self) {
         let mut list = List::new();
         for (place, part) in &self.parts {
-            if part.state == State::Active && matches!(part.end, End::At(_)) {
+            if part.state == State::Active && !part.stray && matches!(part.end, End::At(_)) {
                 list.add(&self.topics[place.0 as usize], place.1, -1001);
             }
         }

@@ -34,6 +34,9 @@ pub(super) struct Flight {
 }
 
 impl Commits {
+    pub(super) fn is_busy(&self) -> bool {
+        self.in_flight.is_some()
+    }
     pub(super) fn in_flight_for(&self, places: &[Place]) -> bool {
         self.in_flight.iter().flatten().any(|p| places.contains(p))
     }
@@ -47,6 +50,7 @@ impl Reader {
 
     pub(super) fn pump_commits(&mut self) {
         while self.commits.in_flight.is_none()
+            && !self.doubt.as_ref().is_some_and(super::freeze::Doubt::is_busy)
             && let Some((done, reply)) = self.commits.queue.pop_front()
         {
             self.send_commit(done, reply);

@@ -19,6 +19,12 @@ pub(super) struct Doubt {
     in_flight: bool,
 }
 
+impl Doubt {
+    pub(super) fn is_busy(&self) -> bool {
+        self.in_flight
+    }
+}
+
 impl Reader {
     /// If this thread has not been round for long, others may own its partitions by now.
     pub(super) fn notice_freeze(&mut self, now: Instant) {
@@ -43,7 +49,8 @@ impl Reader {
         let Some(doubt) = &mut self.doubt else {
             return;
         };
-        if doubt.in_flight || doubt.try_at > now {
+        // One commit at a time, or the older of two could be stored last.
+        if doubt.in_flight || doubt.try_at > now || self.commits.is_busy() {
             return;
         }
         let mut list = List::new();

@@ -16,6 +16,8 @@ pub(super) struct Part {
     pub(super) shard: Shard,
     pub(super) queue: Option<Queue>,
     pub(super) gauge: Arc<Gauge>,
+    /// librdkafka's position is not to be trusted: nothing is read before it was told again.
+    pub(super) stray: bool,
     /// The offset that the next record has at least.
     pub(super) expected: i64,
     /// What the last commit of this epoch stored.
@@ -58,6 +60,7 @@ impl Part {
             },
             queue: None,
             gauge: Arc::default(),
+            stray: false,
             expected: 0,
             stored: 0,
             notes: Bytes::new(),

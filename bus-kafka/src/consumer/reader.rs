@@ -243,6 +243,7 @@ impl Reader {
         }
         if self.failed || !self.intake() {
             self.check_ends();
+            self.tell_positions();
             let wait = self.until_next(Instant::now());
             let Self { sleep, wake, .. } = self;
             sleep.wait(wake, wait);
@@ -357,7 +358,7 @@ impl Reader {
         let mut busy = false;
         let mut troubled = Vec::new();
         for (place, part) in &mut self.parts {
-            if part.state == State::Active && self.mail.has_room(&part.gauge) {
+            if part.state == State::Active && !part.stray && self.mail.has_room(&part.gauge) {
                 let taken = super::intake::take(part, &mut self.fetch, &self.mail);
                 busy |= taken.any;
                 if let Some(code) = taken.trouble {

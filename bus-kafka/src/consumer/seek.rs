@@ -96,6 +96,7 @@ impl Reader {
             if let (Some(queue), Some(part)) = (queue, self.parts.get_mut(&place)) {
                 queue.signal(self.wake.fd());
                 part.queue = Some(queue);
+                part.stray = false;
             }
             self.client.assign(&list)
         });
@@ -128,23 +129,38 @@ impl Reader {
                 "fetching: {}", code.text()
             ),
         }
-        self.resync(place, code);
+        if !matches!(code, Code::AUTO_OFFSET_RESET | Code::OFFSET_OUT_OF_RANGE)
+            && let Some(part) = self.parts.get_mut(&place)
+        {
+            part.stray = true;
+            self.tell_positions();
+        }
     }
 
-    /// librdkafka takes an error it hands out among records for a record when it remembers the position, and would
-    /// resume behind it after the next rebalance's pause. So the position is said again.
-    fn resync(&mut self, place: Place, code: Code) {
-        let topic = self.topic(place);
-        let Some(part) = self.parts.get(&place).filter(|p| p.state == State::Active) else {
-            return;
-        };
-        if matches!(code, Code::AUTO_OFFSET_RESET | Code::OFFSET_OUT_OF_RANGE) {
-            return;
-        }
-        let mut list = List::new();
-        list.add(&topic, place.1, part.expected);
-        if let Err(failure) = self.client.seek(&mut list, ASK) {
-            tracing::debug!(target: "bus::kafka", code = ?failure.code, "saying a position again: {}", failure.text);
+    /// librdkafka takes an error that it hands out among records for a record when it remembers the position (one
+    /// about the partition itself even counts as offset 0), and would resume behind it after the next rebalance's
+    /// pause. So the position is told again, and nothing is read before that has worked.
+    pub(super) fn tell_positions(&mut self) {
+        let stray: Vec<Place> = self
+            .parts
+            .iter()
+            .filter(|(_, p)| p.stray && p.state == State::Active)
+            .map(|(place, _)| *place)
+            .collect();
+        for place in stray {
+            let topic = self.topic(place);
+            if let Some(part) = self.parts.get_mut(&place) {
+                let mut list = List::new();
+                list.add(&topic, place.1, part.expected);
+                match self.client.seek(&mut list, ASK) {
+                    Ok(()) => part.stray = false,
+                    // It does not fetch yet, or not any more: then the next round tries again.
+                    Err(failure) => tracing::debug!(
+                        target: "bus::kafka", topic = %topic, partition = place.1, code = ?failure.code,
+                        "telling a position again: {}", failure.text
+                    ),
+                }
+            }
         }
     }
 

@@ -88,9 +88,9 @@ impl Delivery {
         ptr::from_ref(&self.entries[i]).cast_mut().cast()
     }
 
-    /// Submits the batch: `send` answers for each message with `None` (given to librdkafka, a report will come) or
-    /// with what became of it at once.
-    pub(crate) fn submit(self: Arc<Self>, mut send: impl FnMut(&Self, usize) -> Option<Report>) {
+    /// Submits the batch: `send` answers for each message with `None` (given to librdkafka, so a report will come, or
+    /// held for later, so it will be given or refused) or with what became of it at once.
+    pub(crate) fn submit(self: Arc<Self>, mut send: impl FnMut(&Arc<Self>, usize) -> Option<Report>) {
         let mut done = 1;
         for i in 0..self.entries.len() {
             if let Some(report) = send(&self, i) {
@@ -104,6 +104,16 @@ impl Delivery {
         let raw = Arc::into_raw(self);
         // SAFETY: `raw` is the reference just put aside.
         unsafe { Self::settle(raw, done) };
+    }
+
+    /// Says what became of a message that was held. Once, and never of one that was given to librdkafka.
+    pub(crate) fn refuse(self: &Arc<Self>, i: usize, report: Report) {
+        // SAFETY: nobody else writes the entry of a message that was held. It was not counted yet, so the reference
+        // that `submit` puts aside is still there, or `submit` is still running and counts its own part later.
+        unsafe {
+            *self.entries[i].report.get() = report;
+            Self::settle(Arc::as_ptr(self), 1);
+        }
     }
 
     /// # Safety
@@ -156,7 +166,7 @@ impl Writer {
         &mut self,
         opaque: *mut c_void,
         report: Report,
-        seen: &mut impl FnMut(&Arc<Destination>, Report),
+        seen: impl FnOnce(&Arc<Destination>),
     ) {
         let entry = opaque.cast_const().cast::<Entry>();
         // SAFETY: the batch lives until this entry is counted down, in `flush`; no one else writes it.
@@ -168,7 +178,7 @@ impl Writer {
             }
             *(*entry).report.get() = report;
             self.count += 1;
-            seen(&(*batch).destination, report);
+            seen(&(*batch).destination);
         }
     }
     fn flush(&mut self) {

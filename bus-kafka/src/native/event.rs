@@ -101,7 +101,7 @@ impl<'q> Event<'q> {
     }
     /// Writes the reports of a deliveries event into their batches, and shows each to `seen` with where its
     /// batch goes.
-    pub(crate) fn deliver(&self, mut seen: impl FnMut(&Arc<Destination>, Report)) {
+    pub(crate) fn deliver(&self, mut seen: impl FnMut(&Arc<Destination>, u32, Report)) {
         let mut writer = Writer::new();
         loop {
             // SAFETY: a live deliveries event; the message belongs to it. Its opaque pointer is one of
@@ -126,7 +126,8 @@ impl<'q> Event<'q> {
                 };
                 let opaque: *mut c_void = (*message)._private;
                 if !opaque.is_null() {
-                    writer.write(opaque, report, &mut seen);
+                    let partition = (*message).partition.max(0) as u32;
+                    writer.write(opaque, report, |destination| seen(destination, partition, report));
                 }
             }
         }

@@ -38,10 +38,17 @@ impl Topic {
 
     /// Gives message `i` of `batch` to librdkafka. `Ok`: a report will come. The payload is read in place, which is
     /// why the batch owns the messages until the last report.
-    pub(crate) fn produce(&self, batch: &Delivery, i: usize, partition: u32) -> Result<(), Code> {
+    pub(crate) fn produce(
+        &self,
+        batch: &Delivery,
+        i: usize,
+        partition: u32,
+        block: bool,
+    ) -> Result<(), Code> {
         let message = &batch.messages[i];
-        // A full queue blocks here rather than fails; reports are read on another thread, so there will be room.
-        let flags = RD_KAFKA_MSG_F_BLOCK;
+        // A full queue blocks here rather than fails, unless this is the thread that reads the reports and so makes
+        // room.
+        let flags = if block { RD_KAFKA_MSG_F_BLOCK } else { 0 };
         let (payload, payload_len) = raw(&message.payload);
         let (key, key_len) = raw(&message.key);
         if message.headers.is_empty() && message.timestamp.is_none() {

@@ -1,6 +1,11 @@
 //! A topic that is published to: its partitions, and what waits for them to be known.
 
-use super::{Shared, rules::Rules, spread::Spread};
+use super::{
+    Shared,
+    gate::{Gates, Pass},
+    rules::Rules,
+    spread::Spread,
+};
 use crate::native::{Code, Delivery, Report, Topic};
 use bus_core::Name;
 use parking_lot::Mutex;
@@ -8,7 +13,7 @@ use std::{
     collections::VecDeque,
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
         mpsc,
     },
     time::{Duration, Instant},
@@ -50,6 +55,9 @@ pub(crate) struct Destination {
     topic: Option<Topic>,
     /// Messages given to librdkafka and not reported yet.
     pub(super) in_flight: AtomicUsize,
+    /// Some partition's first message is under way.
+    pub(super) probing: AtomicBool,
+    made: Instant,
     /// One lock a batch; it is also what keeps calls in order.
     state: Mutex<State>,
 }
@@ -65,6 +73,7 @@ struct State {
     /// Batches taken before the partitions were known, with their deadlines.
     waiting: VecDeque<(Arc<Delivery>, Instant)>,
     spread: Spread,
+    gates: Gates,
 }
 
 impl Destination {
@@ -73,6 +82,8 @@ impl Destination {
             name,
             topic,
             in_flight: AtomicUsize::new(0),
+            probing: AtomicBool::new(false),
+            made: Instant::now(),
             state: Mutex::new(State {
                 rules: Rules::of_client(limit),
                 partitions: 0,
@@ -80,6 +91,7 @@ impl Destination {
                 looked: Instant::now(),
                 waiting: VecDeque::new(),
                 spread: Spread::new(),
+                gates: Gates::default(),
             }),
         }
     }
@@ -103,7 +115,9 @@ impl Destination {
 
     /// Gives a batch to librdkafka, in order.
     fn send(&self, state: &mut State, shared: &Shared, batch: Arc<Delivery>) {
-        let (partitions, spread, rules) = (state.partitions, &mut state.spread, state.rules);
+        let (partitions, rules) = (state.partitions, state.rules);
+        let (spread, gates) = (&mut state.spread, &mut state.gates);
+        let now = self.made.elapsed().as_secs();
         let Some(topic) = &self.topic else {
             self.refuse(shared, batch, Report::TopicMissing);
             return;
@@ -120,13 +134,22 @@ impl Destination {
                 (None, Some(key)) => shared.partitioner.partition(key, partitions),
                 (None, None) => spread.next(partitions, message.size(), !given),
             };
-            let report = rules.check(message, partition, partitions).or_else(|| {
-                let code = topic.produce(batch, i, partition).err()?;
-                Some(match code {
-                    Code::MSG_SIZE_TOO_LARGE => Report::TooLarge { limit: rules.limit },
-                    code => Report::Failed { code, maybe: false },
-                })
-            });
+            let report = match rules.check(message, partition, partitions) {
+                Some(report) => Some(report),
+                None => match gates.pass(partition, now) {
+                    Pass::Wait => {
+                        gates.hold(partition, (batch.clone(), i));
+                        None
+                    }
+                    Pass::Go => give(topic, batch, i, partition, true, rules.limit),
+                    Pass::First => {
+                        // Before it goes, because the report may come at once.
+                        self.probing.store(true, Ordering::Release);
+                        give(topic, batch, i, partition, true, rules.limit)
+                            .inspect(|_| gates.not_gone(partition))
+                    }
+                },
+            };
             match report {
                 None => given = true,
                 Some(_) => refused += 1,
@@ -135,6 +158,51 @@ impl Destination {
         });
         self.in_flight.fetch_sub(refused, Ordering::AcqRel);
         shared.reported(refused);
+    }
+
+    /// What became of the first message to a partition. On the thread that reads reports.
+    pub(super) fn proved(&self, shared: &Shared, partition: u32, stored: bool) {
+        let mut state = self.state.lock();
+        if stored {
+            state.gates.stored(partition);
+        } else {
+            for (batch, i) in state.gates.failed(partition) {
+                batch.refuse(
+                    i,
+                    Report::Failed {
+                        code: Code::PURGE_QUEUE,
+                        maybe: false,
+                    },
+                );
+                self.in_flight.fetch_sub(1, Ordering::AcqRel);
+                shared.reported(1);
+            }
+        }
+        self.open_gates(&mut state, shared);
+    }
+
+    /// Gives what waited behind first messages that were stored.
+    fn open_gates(&self, state: &mut State, shared: &Shared) {
+        let Some(topic) = &self.topic else {
+            return;
+        };
+        let limit = state.rules.limit;
+        state.gates.open(
+            |partition, (batch, i)| match give(topic, batch, *i, partition, false, limit) {
+                None => true,
+                Some(Report::Failed {
+                    code: Code::QUEUE_FULL,
+                    ..
+                }) => false,
+                Some(report) => {
+                    batch.refuse(*i, report);
+                    self.in_flight.fetch_sub(1, Ordering::AcqRel);
+                    shared.reported(1);
+                    true
+                }
+            },
+        );
+        self.probing.store(state.gates.is_waiting(), Ordering::Release);
     }
 
     fn refuse(&self, shared: &Shared, batch: Arc<Delivery>, report: Report) {
@@ -184,7 +252,9 @@ impl Destination {
 
     /// A report said that the topic or partition is gone: ask before anything else is sent.
     pub(super) fn gone(&self) {
-        self.state.lock().partitions = 0;
+        let mut state = self.state.lock();
+        state.partitions = 0;
+        state.gates.forget();
     }
 
     /// Asks again where it is due, gives up what waited too long. Whether anything waits.
@@ -206,6 +276,7 @@ impl Destination {
                 );
             }
         }
+        self.open_gates(&mut state, shared);
         let waits = !state.waiting.is_empty();
         let after = if waits { AGAIN } else { shared.refresh };
         if (waits || state.partitions > 0) && now >= state.looked + after {
@@ -213,4 +284,19 @@ impl Destination {
         }
         waits
     }
+}
+
+/// Gives one message to librdkafka; what became of it where that failed.
+fn give(
+    topic: &Topic,
+    batch: &Delivery,
+    i: usize,
+    partition: u32,
+    block: bool,
+    limit: usize,
+) -> Option<Report> {
+    Some(match topic.produce(batch, i, partition, block).err()? {
+        Code::MSG_SIZE_TOO_LARGE => Report::TooLarge { limit },
+        code => Report::Failed { code, maybe: false },
+    })
 }

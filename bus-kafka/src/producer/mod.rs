@@ -1,6 +1,7 @@
 //! Publishing: a message's way from the caller's batch into librdkafka, and its report's way back.
 
 mod destination;
+mod gate;
 mod outcome;
 mod publisher;
 mod reports;
@@ -9,6 +10,7 @@ mod spread;
 
 pub(crate) use destination::Destination;
 pub(crate) use publisher::KafkaPublisher;
+pub(crate) use rules::HEADROOM;
 
 use crate::{
     KafkaConfig,

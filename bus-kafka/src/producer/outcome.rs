@@ -2,7 +2,7 @@
 
 use crate::{
     error,
-    native::{Code, Delivery, Report, wire_size},
+    native::{Code, Delivery, Report},
 };
 use bus_core::{Error, ErrorKind, Message, Outcome, Receipt, Result, Unsent};
 
@@ -32,7 +32,7 @@ fn outcome(topic: &str, report: Report, message: &Message) -> Result<Outcome, Un
             )));
         }
         Report::TopicMissing => Error::topic_missing(topic),
-        Report::TooLarge { limit } => Error::too_large(topic, wire_size(message), limit),
+        Report::TooLarge { limit } => Error::too_large(topic, message.size(), limit),
         Report::BadPartition { partitions } => Error::invalid(format!(
             "topic `{topic}` has no partition {}; it has {partitions}, from 0",
             message.partition.unwrap_or_default()

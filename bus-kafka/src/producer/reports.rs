@@ -62,8 +62,17 @@ fn deliveries(shared: &Shared, event: &Event<'_>) {
     let mut total = 0;
     let mut stored = false;
     let mut broken: Vec<Arc<Destination>> = Vec::new();
-    event.deliver(|destination, report| {
+    let mut proved: Vec<(Arc<Destination>, u32, bool)> = Vec::new();
+    event.deliver(|destination, partition, report| {
         total += 1;
+        if destination.probing.load(Ordering::Acquire)
+            && !proved
+                .iter()
+                .any(|(d, p, _)| *p == partition && Arc::ptr_eq(d, destination))
+        {
+            let stored = matches!(report, Report::Stored { .. });
+            proved.push((destination.clone(), partition, stored));
+        }
         match &mut run {
             Some((same, count)) if Arc::ptr_eq(same, destination) => *count += 1,
             _ => {
@@ -79,6 +88,9 @@ fn deliveries(shared: &Shared, event: &Event<'_>) {
     });
     if let Some((last, count)) = run {
         last.in_flight.fetch_sub(count, Ordering::AcqRel);
+    }
+    for (destination, partition, stored) in proved {
+        destination.proved(shared, partition, stored);
     }
     if stored {
         shared.health.up();

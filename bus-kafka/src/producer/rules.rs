@@ -11,11 +11,16 @@ use std::{
 /// How long a topic's settings may take; without them only the client's own limit is checked.
 const WAIT: Duration = Duration::from_millis(500);
 
+/// What a record needs besides its bytes, with some headers.
+pub(crate) const HEADROOM: usize = 512;
+
 /// A topic's settings, as far as they could be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Rules {
     /// Bytes of one message on the wire.
     pub(super) limit: usize,
+    /// Bytes of key, payload and headers: the limit that the backend tells.
+    size: usize,
     /// Compacted: a record needs a key.
     key: bool,
     /// How far a timestamp may lie before and after the broker's clock, in milliseconds.
@@ -27,6 +32,7 @@ impl Rules {
     pub(super) fn of_client(limit: usize) -> Self {
         Self {
             limit,
+            size: limit.saturating_sub(HEADROOM),
             key: false,
             before: i64::MAX,
             after: i64::MAX,
@@ -55,6 +61,7 @@ impl Rules {
         let ours = value("message.timestamp.type") != Some("LogAppendTime");
         Self {
             limit: limit.min(usize::try_from(number("max.message.bytes")).unwrap_or(usize::MAX)),
+            size: limit.saturating_sub(HEADROOM),
             key: value("cleanup.policy").is_some_and(|v| v.split(',').any(|p| p == "compact")),
             before: if ours {
                 number("message.timestamp.before.max.ms")
@@ -72,8 +79,10 @@ impl Rules {
     /// What is wrong with a message, if something is.
     pub(super) fn check(&self, message: &Message, partition: u32, partitions: u32) -> Option<Report> {
         let bad_header = |(name, _): (&[u8], _)| name.is_empty() || name.contains(&0);
-        if wire_size(message) > self.limit {
-            Some(Report::TooLarge { limit: self.limit })
+        if wire_size(message) > self.limit || message.size() > self.size {
+            Some(Report::TooLarge {
+                limit: self.limit.min(self.size),
+            })
         } else if partition >= partitions {
             Some(Report::BadPartition { partitions })
         } else if self.key && message.key.is_none() {
@@ -117,8 +126,8 @@ mod tests {
     #[test]
     fn settings_become_rules() {
         let far = i64::MAX / 2;
-        let rules = Rules::read(&set(&[]), 1_000);
-        assert_eq!(rules, Rules::of_client(1_000));
+        let rules = Rules::read(&set(&[]), 10_000);
+        assert_eq!(rules, Rules::of_client(10_000));
         assert_eq!(rules.check(&Message::new("x").at(far), 0, 1), None);
         assert_eq!(
             rules.check(&Message::new("x").at(0), 0, 1),
@@ -135,7 +144,7 @@ mod tests {
                 ("message.timestamp.after.max.ms", "3600000"),
                 ("message.timestamp.before.max.ms", "9223372036854775807"),
             ]),
-            1_000,
+            10_000,
         );
         assert_eq!(rules.check(&Message::new("x"), 0, 1), Some(Report::NoKey));
         let keyed = Message::new("x").keyed("k");
