@@ -194,5 +194,6 @@ fn wall(at: Instant, now: Now) -> u64 {
         return 0;
     }
     let wait = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
-    (now.wall as u64).saturating_add(wait).saturating_add(1)
+    // Both are cut to milliseconds, and early is never.
+    (now.wall as u64).saturating_add(wait).saturating_add(2)
 }
