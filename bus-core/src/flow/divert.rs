@@ -25,26 +25,42 @@ pub struct Reason<'a> {
 /// The most an error message may take in a header: a dead letter must not outgrow what its origin was allowed.
 pub const ERROR_BYTES: usize = 1024;
 
-/// The dead letter of `record`. It keeps its partition number, modulo the dead-letter topic's.
-pub fn dead_letter(to: &DeadLetter, record: &Record, why: &Reason<'_>) -> (Name, Message) {
+/// The dead letter of `record`. It keeps its partition number, modulo the dead-letter topic's. Where the record leaves
+/// less than that of the `limit` of a message, in bytes, the error is cut first, and then what says less is left out:
+/// a dead letter that is refused for its size would end the subscription at the same record for ever.
+pub fn dead_letter(to: &DeadLetter, record: &Record, why: &Reason<'_>, limit: usize) -> (Name, Message) {
     let mut message = record.to_message();
     message.partition = Some(why.partition % to.partitions.max(1));
     let position = crate::position::format(record.position());
-    let headers = &mut message.headers;
-    if headers.get("bus-origin-id").is_none() {
-        headers.set(
-            "bus-origin-id",
-            format!("{}/{}/{position}", why.topic, why.partition),
-        );
+    let mut room = limit.saturating_sub(message.size());
+    let known = message.headers.get("bus-origin-id").is_some();
+    let id = format!("{}/{}/{position}", why.topic, why.partition);
+    let [partition, attempts] = [why.partition, why.attempts].map(|number| number.to_string());
+    let time = why.time.to_string();
+    let told = [
+        ("bus-origin-id", &*id),
+        ("bus-reason", why.reason),
+        ("bus-origin-topic", why.topic),
+        ("bus-origin-partition", &partition),
+        ("bus-origin-position", &position),
+        ("bus-attempts", &attempts),
+        ("bus-group", why.group),
+        ("bus-time", &time),
+        ("bus-error", why.error),
+    ];
+    for (name, value) in told.into_iter().skip(usize::from(known)) {
+        let left = room.saturating_sub(name.len());
+        // Nothing else is cut: half an id or a number would be another one.
+        let value = if name == "bus-error" {
+            cut(value, ERROR_BYTES.min(left))
+        } else {
+            value
+        };
+        if name.len() + value.len() <= room {
+            room -= name.len() + value.len();
+            message.headers.set(name, value.to_owned());
+        }
     }
-    headers.set("bus-reason", why.reason.to_owned());
-    headers.set("bus-error", cut(why.error, ERROR_BYTES).to_owned());
-    headers.set("bus-attempts", why.attempts.to_string());
-    headers.set("bus-origin-topic", why.topic.to_owned());
-    headers.set("bus-origin-partition", why.partition.to_string());
-    headers.set("bus-origin-position", position);
-    headers.set("bus-group", why.group.to_owned());
-    headers.set("bus-time", why.time.to_string());
     (to.topic.clone(), message)
 }
 
@@ -78,7 +94,7 @@ mod tests {
             partition: 5,
             time: 1,
         };
-        let (topic, message) = dead_letter(&to, &record, &why);
+        let (topic, message) = dead_letter(&to, &record, &why, usize::MAX);
         assert_eq!(
             (&*topic, message.partition, message.timestamp),
             ("t.g.dlq", Some(1), Some(99))
@@ -87,5 +103,35 @@ mod tests {
         assert_eq!(message.headers.iter().take(2).collect::<Vec<_>>(), headers);
         assert_eq!(message.headers.get("bus-origin-id"), Some(&b"t/5/7"[..]));
         assert_eq!(message.headers.get("bus-error").unwrap().len(), ERROR_BYTES);
+    }
+
+    #[test]
+    fn it_never_outgrows_the_limit() {
+        let mut batch = BatchBuilder::default();
+        batch.push(7, 99, Some(b"key"), Some(&[b'x'; 500]), std::iter::empty());
+        let record = Record::new(Arc::new(batch.finish()), 0);
+        let to = DeadLetter {
+            topic: "t.g.dlq".into(),
+            partitions: 2,
+        };
+        let error = "e".repeat(2 * ERROR_BYTES);
+        let why = Reason {
+            reason: "rejected",
+            error: &error,
+            attempts: 4,
+            group: "g",
+            topic: "t",
+            partition: 5,
+            time: 1,
+        };
+        for limit in 503..2_000 {
+            let (_, message) = dead_letter(&to, &record, &why, limit);
+            assert!(message.size() <= limit, "{} over {limit}", message.size());
+            assert_eq!(message.payload.as_deref(), Some(&[b'x'; 500][..]));
+            let told = message.headers.get("bus-origin-id").is_some();
+            assert_eq!(told, limit >= 503 + "bus-origin-id".len() + "t/5/7".len());
+        }
+        let (_, over) = dead_letter(&to, &record, &why, 10);
+        assert!(over.headers.is_empty(), "no more than the broker took before");
     }
 }

@@ -136,7 +136,7 @@ impl Flow {
             partition,
             time: now.wall,
         };
-        let output = divert::dead_letter(to, &record, &why);
+        let output = divert::dead_letter(to, &record, &why, self.settings.limits.message);
         self.divert(slot, vec![output], now);
     }
     /// The record is done, and its outputs go with the commit that first covers it.
