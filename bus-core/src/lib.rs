@@ -25,6 +25,7 @@ pub mod position;
 mod publish;
 mod pump;
 mod retry;
+mod settling;
 mod shared;
 mod start;
 mod subscribe;

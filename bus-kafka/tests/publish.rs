@@ -191,7 +191,7 @@ async fn what_cannot_be_stored_is_said_and_holds_nobody_up() {
         Message::new(vec![0; limit + 1_000]).keyed("k"),
         Message::new("x").to_partition(2),
         bad_header,
-        Message::new(vec![0; limit]).keyed("k"),
+        Message::new(vec![0; limit - 1]).keyed("k"),
     ];
     let outcomes = publisher.publish_batch(&topic, batch).await;
     let kinds: Vec<Option<ErrorKind>> = outcomes
