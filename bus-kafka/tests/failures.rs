@@ -59,12 +59,12 @@ async fn wrong_options_are_named_before_anything_is_tried() {
 
 /// Runs in a process of its own, started by the tests below: joins, prints what it sees, commits when told to.
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "a helper of other tests"]
 async fn child() {
-    let (topic, group) = (
-        std::env::var("CHILD_TOPIC").unwrap(),
-        std::env::var("CHILD_GROUP").unwrap(),
-    );
+    // No child, but one of the tests: nothing to do.
+    let Ok(topic) = std::env::var("CHILD_TOPIC") else {
+        return;
+    };
+    let group = std::env::var("CHILD_GROUP").unwrap();
     let kafka = kafka().await;
     let (mut subscriber, ack) = kafka
         .subscribe(source(&topic, &group, Start::Earliest))
@@ -124,7 +124,7 @@ struct Process {
 impl Process {
     fn start(topic: &str, group: &str) -> Self {
         let mut child = Command::new(std::env::current_exe().unwrap())
-            .args(["--ignored", "--exact", "child", "--nocapture"])
+            .args(["--exact", "child", "--nocapture"])
             .env("CHILD_TOPIC", topic)
             .env("CHILD_GROUP", group)
             .stdin(Stdio::piped())
