@@ -1,5 +1,7 @@
 //! The quickstart prints the same on every backend; a backend that is not compiled in is named with its feature.
 
+#![allow(clippy::expect_used)]
+
 use std::{path::PathBuf, process::Command};
 
 const PRINTED: &str = "2 × bread\n1 × milk\n12 × eggs\n";

@@ -207,7 +207,8 @@ async fn what_cannot_be_stored_is_said_and_holds_nobody_up() {
             Some(ErrorKind::Invalid),
             Some(ErrorKind::Invalid),
             None
-        ]
+        ],
+        "{outcomes:?}"
     );
     assert!(
         outcomes
