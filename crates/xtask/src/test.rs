@@ -88,7 +88,7 @@ fn cargo_test(
     command.env(REPORT_VARIABLE, report);
     // Broker tests wait more than they work: one a core would leave the machine idle.
     if std::env::var_os(THREADS).is_none() {
-        command.env(THREADS, "6");
+        command.env(THREADS, "4");
     }
     Ok(interrupt::status(&mut command)?.success())
 }
