@@ -131,7 +131,7 @@ impl Log {
         let next = if full {
             BatchBuilder::with_capacity(self.tail.len(), Batch::ARENA)
         } else {
-            BatchBuilder::default()
+            BatchBuilder::with_capacity(self.tail.len().max(16), self.tail.bytes().max(2_048))
         };
         let mut tail = std::mem::replace(&mut self.tail, next);
         if !full {
