@@ -13,8 +13,9 @@ use futures_util::{StreamExt, stream};
 use harness::memory::OnMemory;
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
-/// Runs one check on a broken backend, and expects it to fail with these words.
-fn bites(check: &str, fault: Fault, words: &str) {
+/// Runs one check on a broken backend, and expects it to fail with some of these words: where the fault strikes at a
+/// commit, the moment decides which of its consequences is seen first.
+fn bites(check: &str, fault: Fault, words: &[&str]) {
     let harness = Sabotage::new(Arc::new(OnMemory::impatient()), fault, Duration::from_secs(1));
     let failure = block_on(run(Check::named(check).unwrap(), Arc::new(harness))).expect_err(&format!(
         "`{check}` holds although the backend has the fault {fault:?}"
@@ -22,7 +23,7 @@ fn bites(check: &str, fault: Fault, words: &str) {
     println!("{fault:?}: {failure}");
     let text = failure.to_string();
     assert!(
-        text.contains(words),
+        words.iter().any(|words| text.contains(words)),
         "`{check}` failed, but not by the fault {fault:?} ({words:?}): {text}"
     );
 }
@@ -40,13 +41,13 @@ fn block_on<T>(f: impl Future<Output = T>) -> T {
 
 /// Check, then the faults that it has to find, each with a name for its test and words of the failure.
 macro_rules! faults {
-    ($($check:ident { $($name:ident = $fault:ident $(($argument:expr))? => $words:literal;)* })*) => {
+    ($($check:ident { $($name:ident = $fault:ident $(($argument:expr))? => $($words:literal)|+;)* })*) => {
         const COVERED: &[&str] = &[$(stringify!($check)),*];
         $(mod $check {
             use super::*;
             $(#[test]
             fn $name() {
-                bites(stringify!($check), Fault::$fault $(($argument))?, $words);
+                bites(stringify!($check), Fault::$fault $(($argument))?, &[$($words),+]);
             })*
         })*
     };
@@ -146,7 +147,7 @@ faults! {
         drop_notes = DropNotes => "too early";
     }
     a_hundred_nacks_by_each_of_three {
-        forget_once = ForgetOnce => "came again without a cause";
+        forget_once = ForgetOnce => "came again without a cause" | "came as attempt 1 instead of";
     }
     the_position_never_passes_the_unsettled {
         commit_highest = CommitHighest => "is unsettled";
