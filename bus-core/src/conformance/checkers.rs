@@ -1,4 +1,17 @@
 //! Pure questions about what happened: each says what is wrong with the first message that is.
+//!
+//! Most need nothing but the history. What a fault did is told beside it: [`Interruption`]s say which member was killed
+//! or fenced and when, [`Stored`] says where a group's position was seen.
+
+mod interruptions;
+mod owners;
+mod positions;
+#[cfg(test)]
+mod stories;
+
+pub use interruptions::{Cause, Interruption, completed, explained, within};
+pub use owners::former_owner;
+pub use positions::{Stored, passed_unsettled, stored_went_back};
 
 use super::{Failure, Happening, Id, What};
 use std::collections::{HashMap, HashSet};
@@ -202,6 +215,7 @@ pub fn all(happenings: &[Happening]) -> Answer {
         early,
         ended_twice,
         miscounted,
+        former_owner,
     ] {
         checker(happenings)?;
     }
@@ -218,7 +232,7 @@ pub fn all_but_order(happenings: &[Happening]) -> Answer {
 
 /// What holds although members crashed: what was acknowledged and not stored may come again, and only that.
 pub fn after_crashes(happenings: &[Happening]) -> Answer {
-    for checker in [lost, unexpected, reordered, early, ended_twice] {
+    for checker in [lost, unexpected, reordered, early, ended_twice, former_owner] {
         checker(happenings)?;
     }
     Ok(())

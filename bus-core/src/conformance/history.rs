@@ -11,6 +11,15 @@ use tokio::sync::Notify;
 /// What tells one message from another: its payload, as text.
 pub type Id = Arc<str>;
 
+/// Where a message is stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Place {
+    /// The partition's number.
+    pub partition: u32,
+    /// The position in it.
+    pub position: u128,
+}
+
 /// One thing that happened to one message.
 #[derive(Clone, Debug)]
 pub struct Happening {
@@ -20,6 +29,8 @@ pub struct Happening {
     pub id: Id,
     /// Its key.
     pub key: Option<Id>,
+    /// Where it is stored, if whoever recorded this knew.
+    pub place: Option<Place>,
     /// What.
     pub what: What,
 }
@@ -86,6 +97,10 @@ struct Log {
 impl History {
     /// Records that something happened to a message now.
     pub fn add(&self, id: &Id, key: &Option<Id>, what: What) {
+        self.add_at(id, key, None, what);
+    }
+    /// Records that something happened now to a message that is stored there.
+    pub fn add_at(&self, id: &Id, key: &Option<Id>, place: Option<Place>, what: What) {
         let mut log = self.log.lock();
         let tally = &mut log.tally;
         match what {
@@ -106,6 +121,7 @@ impl History {
             at: Instant::now(),
             id: id.clone(),
             key: key.clone(),
+            place,
             what,
         });
         drop(log);

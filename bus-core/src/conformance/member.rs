@@ -1,7 +1,7 @@
 //! Members of groups: subscriptions that put on the record what they get and what they do with it.
 
 use super::{
-    Failure, History, Id, Lab, Proof, What,
+    Failure, History, Id, Lab, Place, Proof, What,
     lab::Feed,
     work::{id_of, key_of},
 };
@@ -31,6 +31,7 @@ pub(crate) struct Seen {
     pub(crate) id: Id,
     pub(crate) key: Option<Id>,
     pub(crate) attempt: u32,
+    pub(crate) place: Place,
 }
 
 /// A subscription with a handler, running by itself.
@@ -69,11 +70,16 @@ impl Recorded {
             id: id_of(delivery.payload()),
             key: key_of(delivery.key()),
             attempt: delivery.attempt(),
+            place: Place {
+                partition: delivery.partition(),
+                position: delivery.position(),
+            },
         };
         let history = history.clone();
-        history.add(
+        history.add_at(
             &seen.id,
             &seen.key,
+            Some(seen.place),
             What::Delivered {
                 member,
                 attempt: seen.attempt,
@@ -92,7 +98,7 @@ impl Recorded {
             return;
         };
         let (seen, history) = (&self.seen, &self.history);
-        let add = |what| history.add(&seen.id, &seen.key, what);
+        let add = |what| history.add_at(&seen.id, &seen.key, Some(seen.place), what);
         match act {
             Act::Ack => {
                 add(What::Acked { member: self.member });
@@ -117,7 +123,8 @@ impl Recorded {
 impl Drop for Recorded {
     fn drop(&mut self) {
         if self.delivery.is_some() {
-            self.history.add(&self.seen.id, &self.seen.key, What::Returned);
+            let (seen, place) = (&self.seen, Some(self.seen.place));
+            self.history.add_at(&seen.id, &seen.key, place, What::Returned);
         }
     }
 }

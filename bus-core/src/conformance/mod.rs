@@ -32,7 +32,7 @@ mod work;
 pub use check::{CHECKS, Check};
 pub use failure::Failure;
 pub use harness::Harness;
-pub use history::{Happening, History, Id, Tally, What};
+pub use history::{Happening, History, Id, Place, Tally, What};
 pub use run::{run, test};
 
 pub(crate) use lab::Lab;
