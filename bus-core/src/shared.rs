@@ -3,6 +3,7 @@
 use crate::{
     Error, Limits, Name,
     flow::{Claims, Flow, Handout, Marks, Now, Verdict},
+    stats::Counters,
 };
 use parking_lot::Mutex;
 use std::{
@@ -36,6 +37,7 @@ pub(crate) struct Shared {
     pub(crate) lost: Notify,
     /// How it ended, for those who ask later.
     pub(crate) outcome: Arc<OnceLock<Option<Error>>>,
+    pub(crate) counters: Arc<Counters>,
 }
 
 #[derive(Debug)]
@@ -58,6 +60,7 @@ impl Shared {
         };
         Self {
             marks: core.flow.marks(),
+            counters: core.flow.counters(),
             topics,
             limits,
             core: Mutex::new(core),

@@ -6,6 +6,7 @@ use crate::{
     flow::Verdict,
     pump::Command,
     shared::{Reader, Shared},
+    stats::Counters,
 };
 use futures_core::Stream;
 use std::{
@@ -44,6 +45,7 @@ pub struct Subscription<T, C> {
 pub struct Control {
     commands: mpsc::WeakUnboundedSender<Command>,
     outcome: Arc<OnceLock<Option<Error>>>,
+    pub(crate) counters: Arc<Counters>,
 }
 
 impl Control {
@@ -150,6 +152,7 @@ impl<T, C: Codec<T>> Subscription<T, C> {
         Control {
             commands: self.commands.downgrade(),
             outcome: self.reader.shared.outcome.clone(),
+            counters: self.reader.shared.counters.clone(),
         }
     }
     /// Waits until everything that was acknowledged before is stored.
@@ -205,6 +208,7 @@ where
     while let Some(delivery) = poll_fn(|cx| poll_decoded(&mut reader, &codec, cx)).await {
         let delivery = delivery?;
         let place = delivery.place();
+        let begun = reader.shared.counters.begin();
         let mut running = pin!(handler(delivery));
         loop {
             let lost = reader.shared.lost.notified();
@@ -218,6 +222,7 @@ where
                 () = lost => {}
             }
         }
+        reader.shared.counters.end(begun);
     }
     Ok(())
 }

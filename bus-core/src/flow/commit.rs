@@ -27,6 +27,9 @@ impl Flow {
         self.release(&mut work);
         self.pause(&mut work);
         self.open_gates();
+        self.counters.in_flight.set(self.in_flight() as u64);
+        self.counters.in_flight_bytes.set(self.bytes as u64);
+        self.counters.unstored.set(self.unstored as u64);
         // Whoever asks for work asks for the deadline too.
         self.alarm = false;
         work

@@ -60,6 +60,8 @@ impl Flow {
     pub fn lend(&mut self, reader: usize, most: usize, out: &mut Vec<Handout>) {
         debug_assert!(out.is_empty());
         let mut slots = std::mem::take(&mut self.readers[reader].slots);
+        // It comes back only when all of them are claimed, or were recalled.
+        self.counters.delivered.add(slots.len());
         slots.clear();
         while out.len() < most
             && let Some(slot) = self.ready.pop_front()
@@ -111,6 +113,7 @@ impl Flow {
         let mut unclaimed = Vec::new();
         for reader in &mut self.readers {
             let claimed = reader.claims.0.swap(RECALLED, AcqRel) as usize;
+            self.counters.delivered.add(claimed.min(reader.slots.len()));
             unclaimed.extend(std::mem::take(&mut reader.slots).into_iter().skip(claimed));
         }
         unclaimed.sort_unstable_by_key(|slot| std::cmp::Reverse(self.slab[*slot].stamp));

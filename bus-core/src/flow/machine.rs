@@ -8,7 +8,7 @@ use super::{
     slots::{Marks, NIL, Slab, State},
     timers::Timers,
 };
-use crate::{Done, Error, Record, Room, Shard};
+use crate::{Done, Error, Record, Room, Shard, stats::Counters};
 use std::{collections::VecDeque, sync::Arc, time::Instant};
 
 /// The time, as the caller sees it.
@@ -84,6 +84,7 @@ pub struct Flow {
     pub(super) busy: bool,
     /// The last commit left outputs behind, because there is a limit to what one carries.
     pub(super) partial: bool,
+    pub(super) counters: Arc<Counters>,
 }
 
 impl Flow {
@@ -117,12 +118,17 @@ impl Flow {
             wanted: 0,
             busy: false,
             partial: false,
+            counters: Arc::default(),
             settings,
         }
     }
     /// The half that deliveries see.
     pub fn marks(&self) -> Arc<Marks> {
         self.marks.clone()
+    }
+    /// What is counted, for whoever asks without a lock.
+    pub(crate) fn counters(&self) -> Arc<Counters> {
+        self.counters.clone()
     }
     /// Why the subscription must end, if it must.
     pub fn take_failure(&mut self) -> Option<Error> {

@@ -15,6 +15,7 @@ pub(super) const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 impl Flow {
     /// Takes in what deliveries marked, and lets heads whose time has come run. True: something may be handed out.
     pub fn step(&mut self, now: Now) -> bool {
+        let mut acked = 0;
         for word in 0..self.marks.words() {
             let mut bits = self.marks.take_acked(word);
             while bits != 0 {
@@ -22,8 +23,12 @@ impl Flow {
                 bits &= bits - 1;
                 if let Some(slot) = self.back(slot) {
                     self.finish(slot, now);
+                    acked += 1;
                 }
             }
+        }
+        if acked > 0 {
+            self.counters.acked.add(acked);
         }
         for (slot, verdict) in self.marks.take_verdicts() {
             if let Some(slot) = self.back(slot) {
@@ -52,6 +57,7 @@ impl Flow {
             }
             State::Void => {
                 self.bytes -= s.bytes;
+                self.counters.late.add(1);
                 self.marks.set_lost(slot, false);
                 self.slab.free(slot);
                 None
@@ -64,6 +70,11 @@ impl Flow {
             || self.shards[self.slab[slot].shard as usize]
                 .as_ref()
                 .is_none_or(|s| !s.runs());
+        match &verdict {
+            Verdict::AckWith(_) => self.counters.acked.add(1),
+            Verdict::Dropped if leaving => self.counters.returned.add(1),
+            _ => {}
+        }
         match verdict {
             Verdict::AckWith(outputs) if outputs.is_empty() => self.finish(slot, now),
             Verdict::AckWith(outputs) => self.divert(slot, outputs, now),
@@ -85,6 +96,7 @@ impl Flow {
         {
             return self.dead_letter(slot, "max-attempts", error, now);
         }
+        self.counters.retried.add(1);
         let wait = after.unwrap_or_else(|| self.settings.retry.wait(failures));
         s.not_before = Some(now.mono + wait.min(LONGEST));
         if let Some(state) = &mut self.shards[s.shard as usize] {
@@ -116,6 +128,7 @@ impl Flow {
                 error,
                 "message skipped: there are no dead letters here"
             );
+            self.counters.skipped.add(1);
             return self.finish(slot, now);
         };
         tracing::warn!(
@@ -127,6 +140,11 @@ impl Flow {
             dead_letters = &*to.topic,
             "message given up"
         );
+        match reason {
+            "max-attempts" => self.counters.exhausted.add(1),
+            "undecodable" => self.counters.undecodable.add(1),
+            _ => self.counters.rejected.add(1),
+        }
         let why = divert::Reason {
             reason,
             error,
