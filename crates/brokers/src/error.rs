@@ -67,6 +67,14 @@ pub enum Error {
         /// What the engine or its client said.
         why: String,
     },
+    /// A file system of a test's own could not be mounted.
+    #[error("a tmpfs could not be mounted at {} ({why}); this needs root and the right to mount (CAP_SYS_ADMIN), which a container gets with --privileged", dir.display())]
+    Mount {
+        /// Where.
+        dir: PathBuf,
+        /// What `mount` said.
+        why: String,
+    },
     /// A file, a socket or a process could not be handled.
     #[error("{doing}: {source}")]
     Io {

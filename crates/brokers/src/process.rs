@@ -20,6 +20,8 @@ use crate::wait;
 pub(crate) struct Launch {
     pub(crate) program: PathBuf,
     pub(crate) args: Vec<OsString>,
+    /// Environment variables beside the starter's own.
+    pub(crate) environment: Vec<(OsString, OsString)>,
     /// Where it runs and writes `server.log`.
     pub(crate) dir: PathBuf,
     /// An argument that no other process has.
@@ -41,6 +43,7 @@ impl Launch {
         let err = out.try_clone().doing(|| format!("opening {}", log.display()))?;
         let mut command = Command::new(&self.program);
         command.args(&self.args).current_dir(&self.dir);
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         command.stdin(Stdio::null()).stdout(out).stderr(err);
         // SAFETY: between fork and exec only async-signal-safe calls are allowed; setsid is one, and the closure
         // neither allocates nor locks.

@@ -4,7 +4,7 @@ use std::fs::File;
 
 use crate::error::{Error, Result};
 use crate::kind::Kind;
-use crate::native::{self, Kafka, KafkaOptions, Place, Redis, RedisOptions, RedisVersion};
+use crate::native::{self, Kafka, Place, Redis, RedisOptions, RedisVersion};
 use crate::record::{Host, Record};
 use crate::say::say;
 use crate::server::{Origin, Server};
@@ -170,7 +170,7 @@ fn in_docker(kind: Kind) -> bool {
 
 fn natively(kind: Kind) -> Result<()> {
     match kind {
-        Kind::Kafka => Kafka::start_at(Place::shared(kind, 2)?, &KafkaOptions::new())?.keep(),
+        Kind::Kafka => Kafka::start_shared(Place::shared(kind, 3)?)?.keep(),
         Kind::Redis => Redis::start_at(Place::shared(kind, 1)?, RedisOptions::new())?.keep(),
         Kind::Redis8 => Redis::start_at(
             Place::shared(kind, 1)?,

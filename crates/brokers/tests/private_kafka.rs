@@ -1,50 +1,18 @@
-//! A private Kafka keeps its topics over a kill.
+//! A private Kafka keeps its topics over a kill, and tells clients the address that it is told to.
 #![allow(clippy::unwrap_used, reason = "a failed test is a panic")]
 
-use std::process::Command;
+mod common;
 
 use bus_brokers::{Kafka, KafkaOptions};
-
-/// Topic names, as `kcat` sees them.
-fn topics(kafka: &Kafka) -> String {
-    let kcat = bus_brokers::kcat().unwrap();
-    let output = Command::new(kcat)
-        .args(["-L", "-m", "20", "-b", kafka.address()])
-        .output()
-        .unwrap();
-    String::from_utf8_lossy(&output.stdout).into_owned()
-}
-
-fn create_topic(kafka: &Kafka, name: &str) {
-    let class_path = bus_brokers::kafka_libs().unwrap().join("*");
-    let tool = [
-        "org.apache.kafka.tools.TopicCommand",
-        "--create",
-        "--partitions",
-        "3",
-        "--topic",
-        name,
-    ];
-    let mut command = Command::new("java");
-    command
-        .arg("-cp")
-        .arg(class_path)
-        .args(tool)
-        .args(["--bootstrap-server", kafka.address()]);
-    let output = command.output().unwrap();
-    assert!(output.status.success(), "{output:?}");
-}
+use common::{create_topic, metadata};
 
 #[test]
 fn topics_survive_a_kill() {
     let kafka = Kafka::start(KafkaOptions::new().property("num.network.threads", "2")).unwrap();
     let (address, first) = (kafka.address().to_owned(), kafka.pid().unwrap());
-    create_topic(&kafka, "kept");
-    assert!(
-        topics(&kafka).contains("\"kept\" with 3 partitions"),
-        "{}",
-        topics(&kafka)
-    );
+    let kept = || metadata(&address).contains("\"kept\" with 3 partitions");
+    create_topic(&address, "kept", &["--partitions", "3"]);
+    assert!(kept(), "{}", metadata(&address));
 
     kafka.kill9().unwrap();
     assert_eq!(kafka.pid(), None);
@@ -52,13 +20,29 @@ fn topics_survive_a_kill() {
     kafka.restart().unwrap();
     assert_eq!(kafka.address(), address);
     assert_ne!(kafka.pid(), Some(first));
-    assert!(
-        topics(&kafka).contains("\"kept\" with 3 partitions"),
-        "{}",
-        topics(&kafka)
-    );
+    assert!(kept(), "{}", metadata(&address));
 
     kafka.stop().unwrap();
     kafka.restart().unwrap();
-    assert!(topics(&kafka).contains("\"kept\""));
+    assert!(kept(), "{}", metadata(&address));
+}
+
+#[test]
+fn clients_are_told_the_proxys_address() {
+    let mut own = None;
+    let proxy = "127.0.0.1:9".parse().unwrap();
+    let kafka = Kafka::start_behind(KafkaOptions::new().heap(256), |address| {
+        own = Some(address);
+        Ok(proxy)
+    });
+    let kafka = kafka.unwrap();
+    assert_eq!(kafka.address(), "127.0.0.1:9");
+    let told = metadata(&own.unwrap().to_string());
+    assert!(told.contains("broker 1 at 127.0.0.1:9 "), "{told}");
+    // An observer goes around it.
+    let told = metadata(kafka.inner_address());
+    assert!(
+        told.contains(&format!("broker 1 at {} ", kafka.inner_address())),
+        "{told}"
+    );
 }

@@ -4,7 +4,7 @@ use testcontainers::Image;
 use testcontainers::core::WaitFor;
 
 use crate::kind::Kind;
-use crate::native::KafkaOptions;
+use crate::native::{KafkaOptions, Listeners};
 
 /// An image and how to run it.
 #[derive(Debug, Clone)]
@@ -95,7 +95,14 @@ fn default(kind: Kind) -> &'static str {
 
 /// The same settings as the native server's, in the form that Kafka's image takes them.
 fn kafka(host: &str, port: u16) -> Vec<(String, String)> {
-    let lines = KafkaOptions::new().lines("0.0.0.0", host, (port, port + 1), "/tmp/kafka-data".as_ref());
+    let listeners = Listeners {
+        id: 1,
+        bind: "0.0.0.0".into(),
+        advertised: format!("{host}:{port}"),
+        ports: [port, port + 1, port + 2],
+        voters: format!("1@127.0.0.1:{}", port + 1),
+    };
+    let lines = KafkaOptions::new().lines(&listeners, "/tmp/kafka-data".as_ref());
     lines
         .into_iter()
         .map(|(name, value)| (format!("KAFKA_{}", name.to_uppercase().replace('.', "_")), value))
@@ -137,7 +144,7 @@ mod tests {
         };
         assert_eq!(
             value("KAFKA_ADVERTISED_LISTENERS"),
-            Some("PLAINTEXT://127.0.0.1:19092")
+            Some("PLAINTEXT://127.0.0.1:19092,INNER://127.0.0.1:19094")
         );
         assert_eq!(value("KAFKA_NODE_ID"), Some("1"));
         assert_eq!(

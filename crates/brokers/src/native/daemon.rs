@@ -1,13 +1,13 @@
 //! A native server in the hands of its owner: start, kill, pause, restart, gone on drop.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Child;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rustix::process::Signal;
 
-use super::Place;
+use super::{Disk, Place};
 use crate::error::{Error, Result};
 use crate::install::tail;
 use crate::process::{Launch, Process};
@@ -22,7 +22,8 @@ const GRACE: Duration = Duration::from_secs(15);
 /// Asks a server whether it is ready; a version comes back, or what was seen instead.
 type Ready = Box<dyn Fn() -> Result<String, String> + Send + Sync>;
 
-pub(crate) struct Daemon {
+/// A server process that belongs to whoever holds it. Dropping it kills the server and removes its data.
+pub struct Daemon {
     name: &'static str,
     address: String,
     launch: Launch,
@@ -56,35 +57,87 @@ impl Daemon {
         Ok(daemon)
     }
 
-    pub(crate) fn address(&self) -> &str {
-        &self.address
-    }
-
-    pub(crate) fn version(&self) -> &str {
+    /// Its version, such as `Redis 7.0.15`.
+    pub fn version(&self) -> &str {
         &self.version
     }
 
-    pub(crate) fn dir(&self) -> &Path {
+    /// Its folder, where `server.log` lies too.
+    pub fn dir(&self) -> &Path {
         &self.place.dir
     }
 
-    /// Its process, while it has one.
-    pub(crate) fn process(&self) -> Option<Process> {
+    /// Where it keeps its data.
+    pub(crate) fn data(&self) -> PathBuf {
+        self.place.data()
+    }
+
+    /// Its process, while it runs. A server that ended by itself has none.
+    pub fn pid(&self) -> Option<u32> {
+        let process = self.process().filter(Process::is_running);
+        process.map(|process| process.pid)
+    }
+
+    /// The small disk that its data lies on, if it was started with one.
+    pub fn disk(&self) -> Option<&Disk> {
+        self.place.disk.as_ref()
+    }
+
+    /// Ends it as an operator would (SIGTERM), with everything written out; returns when it is gone.
+    ///
+    /// # Errors
+    ///
+    /// When it does not die.
+    pub fn stop(&self) -> Result<()> {
+        self.end(|process| process.stop(GRACE))
+    }
+
+    /// Kills it in the middle of whatever it does (SIGKILL); returns when it is gone.
+    ///
+    /// # Errors
+    ///
+    /// When it does not die.
+    pub fn kill9(&self) -> Result<()> {
+        self.end(Process::kill)
+    }
+
+    /// Stops the process without ending it (SIGSTOP): its connections stay open and nothing answers.
+    ///
+    /// # Errors
+    ///
+    /// When it is not running.
+    pub fn pause(&self) -> Result<()> {
+        self.signal(Signal::STOP)
+    }
+
+    /// Lets a paused process go on (SIGCONT).
+    ///
+    /// # Errors
+    ///
+    /// When it is not running.
+    pub fn resume(&self) -> Result<()> {
+        self.signal(Signal::CONT)
+    }
+
+    /// Starts it again on the same ports with the same data, after ending it if it still runs; returns when it
+    /// answers. One node of a cluster without a quorum does not answer: restart the others at the same time, from
+    /// threads of their own.
+    ///
+    /// # Errors
+    ///
+    /// When it does not die or does not come up.
+    pub fn restart(&self) -> Result<()> {
+        self.stop()?;
+        self.launch().map(drop)
+    }
+
+    /// Its process, while it was not ended from here.
+    fn process(&self) -> Option<Process> {
         let pid = self.child().as_ref().map(Child::id);
         pid.map(|pid| Process {
             pid,
             marker: self.launch.marker.clone(),
         })
-    }
-
-    /// Asks it to end; returns when it has.
-    pub(crate) fn stop(&self) -> Result<()> {
-        self.end(|process| process.stop(GRACE))
-    }
-
-    /// Kills it; returns when it is gone.
-    pub(crate) fn kill9(&self) -> Result<()> {
-        self.end(Process::kill)
     }
 
     fn end(&self, how: impl FnOnce(&Process) -> Result<()>) -> Result<()> {
@@ -100,7 +153,7 @@ impl Daemon {
         Ok(())
     }
 
-    pub(crate) fn signal(&self, signal: Signal) -> Result<()> {
+    fn signal(&self, signal: Signal) -> Result<()> {
         match self.process().is_some_and(|process| process.signal(signal)) {
             true => Ok(()),
             false => Err(Error::State(format!(
@@ -108,12 +161,6 @@ impl Daemon {
                 self.name, self.address
             ))),
         }
-    }
-
-    /// Ends it if it still runs, then starts it on the same ports and data.
-    pub(crate) fn restart(&self) -> Result<()> {
-        self.stop()?;
-        self.launch().map(drop)
     }
 
     /// Lets go of the server without stopping it.
@@ -175,6 +222,7 @@ impl Drop for Daemon {
         let ended = self.kill9();
         // What a failing test leaves in its log is worth more than the space it takes; the next sweep clears it.
         if ended.is_ok() && self.place.private && !std::thread::panicking() {
+            self.place.disk = None;
             let _ = std::fs::remove_dir_all(&self.place.dir);
         }
     }

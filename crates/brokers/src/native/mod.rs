@@ -1,14 +1,17 @@
 //! Servers as processes of this machine.
 
 mod daemon;
+mod disk;
 mod kafka;
-mod kafka_options;
 mod place;
 mod redis;
 
-pub use kafka::Kafka;
-pub use kafka_options::KafkaOptions;
+pub use daemon::Daemon;
+pub use disk::Disk;
+pub use kafka::{Kafka, KafkaCluster, KafkaOptions, KafkaPartition};
 pub use place::sweep;
-pub use redis::{Redis, RedisOptions, RedisVersion};
+pub use redis::{Fsync, Redis, RedisOptions, RedisPair, RedisVersion};
 
+#[cfg(feature = "docker")]
+pub(crate) use kafka::Listeners;
 pub(crate) use place::Place;

@@ -1,7 +1,10 @@
 //! Where a native server lives: a data folder of its own and ports that stay its own while it is down.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
+use super::Disk;
 use crate::error::{Doing, Result};
 use crate::kind::Kind;
 use crate::lease::Lease;
@@ -11,12 +14,26 @@ use crate::{lock, paths};
 
 /// Private servers are looked for from here on, far from the shared ones.
 const FIRST_PRIVATE_PORT: u16 = 20_000;
+/// The range of ports of one target directory, and how many there are below 32768, where the kernel's own begin.
+const RANGE: u16 = 500;
+const RANGES: u64 = 25;
+
+/// Leases are known within a target directory only. Each gets a range of its own, so that two checkouts that test at
+/// the same time do not take the port of each other's killed server.
+fn first_private_port() -> u16 {
+    let mut hasher = DefaultHasher::new();
+    paths::target_dir().hash(&mut hasher);
+    let range = u16::try_from(hasher.finish() % RANGES).unwrap_or_default();
+    FIRST_PRIVATE_PORT + range * RANGE
+}
 
 /// A data folder and ports.
 #[derive(Debug)]
 pub(crate) struct Place {
     pub(crate) dir: PathBuf,
     pub(crate) ports: Vec<Lease>,
+    /// A small file system for the data, where one was asked for.
+    pub(crate) disk: Option<Disk>,
     /// Whether the data goes when the server's guard does.
     pub(crate) private: bool,
 }
@@ -25,12 +42,13 @@ impl Place {
     /// An empty place of its own for a test.
     pub(crate) fn private(ports: usize) -> Result<Self> {
         sweep()?;
-        let ports = leases(FIRST_PRIVATE_PORT, ports)?;
+        let ports = leases(first_private_port(), ports)?;
         let dir = paths::private_dir().join(ports[0].port.to_string());
         fresh(&dir)?;
         Ok(Self {
             dir,
             ports,
+            disk: None,
             private: true,
         })
     }
@@ -43,8 +61,25 @@ impl Place {
         Ok(Self {
             dir,
             ports,
+            disk: None,
             private: false,
         })
+    }
+
+    /// Puts the data on a file system of that many megabytes.
+    pub(crate) fn mount(&mut self, megabytes: u32) -> Result<()> {
+        self.disk = Some(Disk::mount(&self.dir, megabytes)?);
+        Ok(())
+    }
+
+    /// Where the server is to keep its data.
+    pub(crate) fn data(&self) -> PathBuf {
+        let disk = self.disk.as_ref().map(Disk::dir);
+        disk.unwrap_or(&self.dir).join("data")
+    }
+
+    pub(crate) fn socket(&self, port: usize) -> SocketAddr {
+        (Ipv4Addr::LOCALHOST, self.ports[port].port).into()
     }
 
     pub(crate) fn address(&self, port: usize) -> String {
@@ -86,6 +121,7 @@ pub fn sweep() -> Result<()> {
             ));
             record.stop()?;
         }
+        Disk::unmount_left_behind(&dir);
         let _ = std::fs::remove_dir_all(&dir);
     }
     Ok(())

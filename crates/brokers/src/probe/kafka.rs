@@ -1,61 +1,114 @@
-//! Kafka: a Metadata request, version 1, about no topic.
+//! Kafka: a Metadata request, version 1.
 //!
 //! ApiVersions would be answered as soon as the listener is open; only metadata says whether the controller has
 //! let the broker in, before which no topic can be created.
 
 use std::io::{Read, Write};
 
+use super::wire::Wire;
+use crate::native::KafkaPartition;
 use crate::probe::connect;
 
 const METADATA: i16 = 3;
 const VERSION: i16 = 1;
+const CORRELATION: i32 = 7;
+/// Far more than the metadata of a test's topics.
+const LARGEST: usize = 1 << 20;
+const NO_SENSE: &str = "not a Kafka answer";
 
 /// How many brokers the cluster behind `host:port` has, or why it does not answer.
 pub(crate) fn kafka_brokers(address: &str) -> Result<usize, String> {
+    brokers(&mut Wire(&ask(address, None)?))
+}
+
+/// The partitions of a topic, by number.
+pub(crate) fn kafka_partitions(address: &str, topic: &str) -> Result<Vec<KafkaPartition>, String> {
+    let body = ask(address, Some(topic))?;
+    let mut wire = Wire(&body);
+    brokers(&mut wire)?;
+    let mut found = partitions(&mut wire).ok_or(NO_SENSE)??;
+    found.sort_by_key(|p| p.partition);
+    Ok(found)
+}
+
+fn ask(address: &str, topic: Option<&str>) -> Result<Vec<u8>, String> {
     // "host:port,host:port" is what clients take; the first one speaks for the cluster.
     let first = address.split(',').next().unwrap_or(address);
     let mut stream = connect(first)?;
-    stream.write_all(&request()).map_err(|e| e.to_string())?;
+    stream.write_all(&request(topic)).map_err(|e| e.to_string())?;
     let mut size = [0; 4];
     stream.read_exact(&mut size).map_err(|e| e.to_string())?;
-    let size = i32::from_be_bytes(size);
-    let mut body = vec![
-        0;
-        usize::try_from(size)
-            .ok()
-            .filter(|s| *s < 1 << 20)
-            .ok_or("not a Kafka answer")?
-    ];
+    let size = usize::try_from(i32::from_be_bytes(size))
+        .ok()
+        .filter(|size| *size < LARGEST);
+    let mut body = vec![0; size.ok_or(NO_SENSE)?];
     stream.read_exact(&mut body).map_err(|e| e.to_string())?;
-    brokers(&body)
+    Ok(body)
 }
 
-fn request() -> Vec<u8> {
-    let client = b"bus-brokers";
+fn request(topic: Option<&str>) -> Vec<u8> {
     let mut body = Vec::new();
     body.extend(METADATA.to_be_bytes());
     body.extend(VERSION.to_be_bytes());
-    body.extend(7_i32.to_be_bytes()); // correlation id
-    body.extend((client.len() as i16).to_be_bytes());
-    body.extend(client);
-    body.extend(0_i32.to_be_bytes()); // an empty list of topics
+    body.extend(CORRELATION.to_be_bytes());
+    text(&mut body, "bus-brokers");
+    // A list of topics; an empty one asks for none.
+    body.extend(i32::from(topic.is_some()).to_be_bytes());
+    if let Some(topic) = topic {
+        text(&mut body, topic);
+    }
     let mut frame = (body.len() as i32).to_be_bytes().to_vec();
     frame.extend(body);
     frame
 }
 
-/// The answer starts with the correlation id and the number of brokers.
-fn brokers(body: &[u8]) -> Result<usize, String> {
-    let number = |at: usize| {
-        body.get(at..at + 4)
-            .and_then(|b| b.try_into().ok())
-            .map(i32::from_be_bytes)
-    };
-    match (number(0), number(4)) {
-        (Some(7), Some(0)) => Err("no broker has been let into the cluster yet".into()),
-        (Some(7), Some(count)) => usize::try_from(count).map_err(|_| "not a Kafka answer".into()),
-        _ => Err("not a Kafka answer".into()),
+fn text(body: &mut Vec<u8>, text: &str) {
+    body.extend((text.len() as i16).to_be_bytes());
+    body.extend(text.as_bytes());
+}
+
+/// The answer starts with the correlation id and the brokers.
+fn brokers(wire: &mut Wire<'_>) -> Result<usize, String> {
+    if wire.int() != Some(CORRELATION) {
+        return Err(NO_SENSE.into());
     }
+    let list = wire.list(|wire| {
+        wire.int()?; // node id
+        wire.text()?; // host
+        wire.int()?; // port
+        wire.text() // rack
+    });
+    match list.ok_or(NO_SENSE)?.len() {
+        0 => Err("no broker has been let into the cluster yet".into()),
+        count => Ok(count),
+    }
+}
+
+fn partitions(wire: &mut Wire<'_>) -> Option<Result<Vec<KafkaPartition>, String>> {
+    wire.int()?; // the controller's id
+    let topics = wire.list(|wire| {
+        let error = wire.short()?;
+        wire.text()?; // name
+        wire.byte()?; // internal?
+        Some((error, wire.list(partition)?))
+    })?;
+    Some(match topics.into_iter().next()? {
+        (0, partitions) => Ok(partitions),
+        (3, _) => Err("there is no such topic".into()),
+        (error, _) => Err(format!("error {error}")),
+    })
+}
+
+fn partition(wire: &mut Wire<'_>) -> Option<KafkaPartition> {
+    wire.short()?; // an error such as "no leader", which the fields tell too
+    let node = |id: i32| u32::try_from(id).ok();
+    let nodes = |wire: &mut Wire<'_>| wire.list(|wire| node(wire.int()?));
+    Some(KafkaPartition {
+        partition: node(wire.int()?)?,
+        leader: node(wire.int()?),
+        replicas: nodes(wire)?,
+        in_sync: nodes(wire)?,
+    })
 }
 
 #[cfg(test)]
@@ -64,20 +117,35 @@ mod tests {
 
     #[test]
     fn the_request_says_its_own_length() {
-        let frame = request();
-        assert_eq!(frame[..4], ((frame.len() - 4) as i32).to_be_bytes());
-        assert_eq!(frame[4..8], [0, 3, 0, 1]);
+        for topic in [None, Some("orders")] {
+            let frame = request(topic);
+            assert_eq!(frame[..4], ((frame.len() - 4) as i32).to_be_bytes());
+            assert_eq!(frame[4..8], [0, 3, 0, 1]);
+        }
     }
 
     #[test]
     fn answers_are_read() {
-        assert_eq!(brokers(&[0, 0, 0, 7, 0, 0, 0, 3, 9, 9]), Ok(3));
-        assert!(
-            brokers(&[0, 0, 0, 7, 0, 0, 0, 0])
-                .unwrap_err()
-                .contains("no broker")
-        );
-        assert!(brokers(&[0, 0, 0, 8, 0, 0, 0, 1]).is_err());
-        assert!(brokers(&[1]).is_err());
+        let one = [
+            0, 0, 0, 7, 0, 0, 0, 1, 0, 0, 0, 1, 0, 1, b'h', 0, 0, 0, 9, 0xff, 0xff,
+        ];
+        assert_eq!(brokers(&mut Wire(&one)), Ok(1));
+        assert!(brokers(&mut Wire(&one[..20])).is_err());
+        let none = [0, 0, 0, 7, 0, 0, 0, 0];
+        assert!(brokers(&mut Wire(&none)).unwrap_err().contains("no broker"));
+        assert!(brokers(&mut Wire(&[0, 0, 0, 8, 0, 0, 0, 0])).is_err());
+
+        let head = [0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 1, b't', 0, 0, 0, 0, 1];
+        let lists = [0, 0, 0, 2, 0, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0, 1, 0, 0, 0, 2];
+        let leaderless = [0, 5, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff];
+        let answer = [&head[..], &leaderless, &lists].concat();
+        let found = partitions(&mut Wire(&answer)).unwrap().unwrap();
+        let expected = KafkaPartition {
+            partition: 0,
+            leader: None,
+            replicas: vec![1, 2],
+            in_sync: vec![2],
+        };
+        assert_eq!(found, [expected]);
     }
 }

@@ -3,7 +3,8 @@
 mod connect;
 mod kafka;
 mod redis;
+mod wire;
 
 pub(crate) use connect::connect;
-pub(crate) use kafka::kafka_brokers;
-pub(crate) use redis::redis_version;
+pub(crate) use kafka::{kafka_brokers, kafka_partitions};
+pub(crate) use redis::{redis_ask, redis_version};

@@ -1,0 +1,135 @@
+//! What a private Redis is started with.
+
+use std::ffi::OsString;
+use std::net::SocketAddr;
+use std::path::Path;
+
+use crate::preload::Clock;
+
+/// Which Redis to start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum RedisVersion {
+    /// The oldest that is supported: 7.0, or whatever newer one `redis-server` on `PATH` is.
+    #[default]
+    V7,
+    /// 8.2.
+    V8,
+}
+
+/// When commands are forced to the disk (`appendfsync`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Fsync {
+    /// Before each reply.
+    Always,
+    /// Once a second: a power loss takes what was acknowledged in the last one or two.
+    EverySecond,
+}
+
+/// How to start a private Redis.
+#[derive(Debug, Clone, Default)]
+pub struct RedisOptions {
+    pub(super) version: RedisVersion,
+    fsync: Option<Fsync>,
+    primary: Option<SocketAddr>,
+    args: Vec<OsString>,
+    pub(super) clock: Option<Clock>,
+    pub(super) disk: Option<u32>,
+    pub(super) power_loss: bool,
+}
+
+impl RedisOptions {
+    /// Redis 7.0, nothing written to disk.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Which version; 7.0 where nothing is said, because it is the oldest that must work.
+    pub fn version(mut self, version: RedisVersion) -> Self {
+        self.version = version;
+        self
+    }
+
+    /// Writes every command to disk before its reply ([`Fsync::Always`]), so that what was acknowledged survives a
+    /// kill. Off where nothing is said: most tests do not kill, and it is slower.
+    pub fn appendonly(mut self, on: bool) -> Self {
+        self.fsync = on.then_some(Fsync::Always);
+        self
+    }
+
+    /// Writes every command to disk, forced there as often as said.
+    pub fn fsync(mut self, when: Fsync) -> Self {
+        self.fsync = Some(when);
+        self
+    }
+
+    /// One more setting, such as `maxmemory` and `20mb`; it wins over what is set already.
+    pub fn setting(self, name: &str, value: &str) -> Self {
+        self.arg(format!("--{name}")).arg(value)
+    }
+
+    /// One more word of the command line.
+    pub fn arg(mut self, word: impl Into<OsString>) -> Self {
+        self.args.push(word.into());
+        self
+    }
+
+    /// Makes it a replica of the server at that address, which may be a proxy's.
+    pub fn replica_of(mut self, primary: SocketAddr) -> Self {
+        self.primary = Some(primary);
+        self
+    }
+
+    /// Puts it under a wall clock that can be moved.
+    pub fn clock(mut self, clock: &Clock) -> Self {
+        self.clock = Some(clock.clone());
+        self
+    }
+
+    /// Puts its data on a small disk of that many megabytes (needs root), see [`Disk`](crate::Disk).
+    pub fn disk(mut self, megabytes: u32) -> Self {
+        self.disk = Some(megabytes);
+        self
+    }
+
+    /// Keeps account of what is on the disk for certain, so that [`Redis::lose_power`](super::Redis::lose_power) can
+    /// take the rest. The append-only file is not rewritten then.
+    pub fn power_loss(mut self) -> Self {
+        self.power_loss = true;
+        self
+    }
+
+    pub(super) fn words(self, port: u16, data: &Path) -> Vec<OsString> {
+        let port = port.to_string();
+        // The command line is how the process is recognized later; by default Redis overwrites it.
+        let fixed = [
+            "--port",
+            &port,
+            "--bind",
+            "127.0.0.1",
+            "--save",
+            "",
+            "--set-proc-title",
+            "no",
+            "--dir",
+        ];
+        let mut words: Vec<OsString> = fixed.map(Into::into).to_vec();
+        words.push(data.into());
+        let (appendonly, when) = match self.fsync {
+            None => ("no", "always"),
+            Some(Fsync::Always) => ("yes", "always"),
+            Some(Fsync::EverySecond) => ("yes", "everysec"),
+        };
+        words.extend(["--appendonly", appendonly, "--appendfsync", when].map(Into::into));
+        // A replica of a test need not wait for others that might want the same copy.
+        words.extend(["--repl-diskless-sync-delay", "0"].map(Into::into));
+        if let Some(primary) = self.primary {
+            let (host, port) = (primary.ip().to_string(), primary.port().to_string());
+            words.extend(["--replicaof", &host, &port].map(Into::into));
+        }
+        if self.power_loss {
+            words.extend(["--auto-aof-rewrite-percentage", "0"].map(Into::into));
+        }
+        words.extend(self.args);
+        words
+    }
+}
