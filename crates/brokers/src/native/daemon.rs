@@ -57,6 +57,10 @@ impl Daemon {
         Ok(daemon)
     }
 
+    pub(super) fn address(&self) -> &str {
+        &self.address
+    }
+
     /// Its version, such as `Redis 7.0.15`.
     pub fn version(&self) -> &str {
         &self.version

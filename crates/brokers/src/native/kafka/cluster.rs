@@ -1,10 +1,9 @@
 //! A private Kafka of three nodes.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::{Kafka, KafkaOptions, KafkaPartition};
-use crate::error::{Doing, Error, Result};
+use crate::error::{Error, Result};
 use crate::{probe, wait};
 
 /// How long the nodes may take to see each other once each of them answers.
@@ -27,43 +26,43 @@ impl KafkaCluster {
     ///
     /// When Java or Kafka cannot be installed, or a node does not come up.
     pub fn start(options: KafkaOptions) -> Result<Self> {
-        Self::start_behind(options, |_, own| Ok(own))
+        Self::start_with(options, [None, None, None])
     }
 
-    /// The same, each node behind a proxy: `proxy` is called with the node's id (1 to 3) and the address that it is
-    /// going to listen on, and says what clients are to be told.
+    /// The same, each node behind a proxy: clients are told these addresses, `host:port`, of the nodes 1 to 3. Each
+    /// proxy forwards to the [`Kafka::address`] of its node.
     ///
     /// # Errors
     ///
-    /// As [`KafkaCluster::start`], and when `proxy` fails.
-    pub fn start_behind(
-        options: KafkaOptions,
-        mut proxy: impl FnMut(u32, SocketAddr) -> std::io::Result<SocketAddr>,
-    ) -> Result<Self> {
+    /// As [`KafkaCluster::start`].
+    pub fn start_behind(options: KafkaOptions, proxies: [String; 3]) -> Result<Self> {
+        Self::start_with(options, proxies.map(Some))
+    }
+
+    fn start_with(options: KafkaOptions, proxies: [Option<String>; 3]) -> Result<Self> {
         let heap = options.heap.min(256);
         let options = options.heap(heap).defaults(REPLICATED).quick_restart();
         let mut places = Vec::new();
-        for id in 1..=3 {
-            let place = Kafka::private_place()?;
-            let advertised =
-                proxy(id, place.socket(0)).doing(|| format!("starting a proxy before node {id}"))?;
-            places.push((id, place, advertised.to_string()));
+        for (id, proxy) in (1..).zip(proxies) {
+            let mut options = options.clone();
+            options.advertised = proxy;
+            places.push((id, Kafka::private_place()?, options));
         }
-        let voters = places
+        let voters: Vec<_> = places
             .iter()
             .map(|(id, place, _)| Kafka::voter(*id, place))
-            .collect::<Vec<_>>()
-            .join(",");
+            .collect();
+        let voters = voters.join(",");
         // All at once: none of them answers before there is a quorum.
         let nodes = std::thread::scope(|scope| {
             let starts: Vec<_> = places
                 .into_iter()
-                .map(|(id, place, advertised)| {
-                    let (options, voters) = (options.clone(), voters.clone());
-                    scope.spawn(move || Kafka::start_at(place, options, id, voters, advertised))
+                .map(|(id, place, options)| {
+                    let voters = voters.clone();
+                    scope.spawn(move || Kafka::start_at(place, options, id, voters))
                 })
                 .collect();
-            let ended = starts.into_iter().map(|start| start.join());
+            let ended = starts.into_iter().map(std::thread::ScopedJoinHandle::join);
             ended
                 .map(|end| end.unwrap_or_else(|_| Err(Error::State("the start of a node panicked".into()))))
                 .collect::<Result<Vec<_>>>()
@@ -89,7 +88,7 @@ impl KafkaCluster {
         node.ok_or_else(|| Error::State(format!("a cluster has nodes 1 to 3, not {id}")))
     }
 
-    /// What clients connect to: the addresses of all nodes, with commas between.
+    /// The addresses of all nodes, with commas between.
     pub fn address(&self) -> String {
         let addresses: Vec<&str> = self.nodes.iter().map(Kafka::address).collect();
         addresses.join(",")

@@ -1,7 +1,6 @@
 //! A private Kafka of one node, or one node of several.
 
 use std::ffi::OsString;
-use std::net::SocketAddr;
 use std::ops::Deref;
 use std::path::Path;
 use std::process::Command;
@@ -24,7 +23,6 @@ const PORTS: usize = 3;
 #[derive(Debug)]
 pub struct Kafka {
     daemon: Daemon,
-    advertised: String,
     inner: String,
 }
 
@@ -36,28 +34,14 @@ impl Kafka {
     ///
     /// When Java or Kafka cannot be installed, or the server does not come up.
     pub fn start(options: KafkaOptions) -> Result<Self> {
-        Self::start_behind(options, Ok)
-    }
-
-    /// The same, behind a proxy: `proxy` is told where the server is going to listen for its clients, starts what
-    /// forwards to there, and says where that listens. Clients are told that address only.
-    ///
-    /// # Errors
-    ///
-    /// As [`Kafka::start`], and when `proxy` fails.
-    pub fn start_behind(
-        options: KafkaOptions,
-        proxy: impl FnOnce(SocketAddr) -> std::io::Result<SocketAddr>,
-    ) -> Result<Self> {
         let place = Self::private_place()?;
-        let advertised = proxy(place.socket(0)).doing(|| "starting a proxy before Kafka".into())?;
         let voters = Self::voter(1, &place);
-        Self::start_at(place, options.quick_restart(), 1, voters, advertised.to_string())
+        Self::start_at(place, options.quick_restart(), 1, voters)
     }
 
     pub(crate) fn start_shared(place: Place) -> Result<Self> {
-        let (voters, advertised) = (Self::voter(1, &place), place.address(0));
-        Self::start_at(place, KafkaOptions::new(), 1, voters, advertised)
+        let voters = Self::voter(1, &place);
+        Self::start_at(place, KafkaOptions::new(), 1, voters)
     }
 
     pub(crate) fn private_place() -> Result<Place> {
@@ -69,13 +53,7 @@ impl Kafka {
         format!("{id}@{}", place.address(1))
     }
 
-    pub(super) fn start_at(
-        mut place: Place,
-        options: KafkaOptions,
-        id: u32,
-        voters: String,
-        advertised: String,
-    ) -> Result<Self> {
+    pub(super) fn start_at(mut place: Place, options: KafkaOptions, id: u32, voters: String) -> Result<Self> {
         if let Some(megabytes) = options.disk {
             place.mount(megabytes)?;
         }
@@ -85,7 +63,7 @@ impl Kafka {
         let listeners = Listeners {
             id,
             bind: "127.0.0.1".into(),
-            advertised: advertised.clone(),
+            advertised: options.advertised.clone().unwrap_or_else(|| place.address(0)),
             ports: [0, 1, 2].map(|port| place.ports[port].port),
             voters,
         };
@@ -105,16 +83,13 @@ impl Kafka {
         let ready =
             Box::new(move || probe::kafka_brokers(&asked).map(|_| format!("Apache Kafka {KAFKA_VERSION}")));
         let daemon = Daemon::start("kafka", place.address(0), launch, place, ready)?;
-        Ok(Self {
-            daemon,
-            advertised,
-            inner,
-        })
+        Ok(Self { daemon, inner })
     }
 
-    /// Where clients find it, `host:port`: the proxy's address if there is one. It stays the same over every restart.
+    /// Where it listens for clients, `127.0.0.1:port`: what a proxy before it forwards to. It stays the same over every
+    /// restart.
     pub fn address(&self) -> &str {
-        &self.advertised
+        self.daemon.address()
     }
 
     /// A way around the proxy, for whoever observes: the listener that brokers use among themselves, whose metadata

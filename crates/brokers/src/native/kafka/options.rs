@@ -8,6 +8,7 @@ use crate::preload::Clock;
 #[derive(Debug, Clone)]
 pub struct KafkaOptions {
     properties: Vec<(String, String)>,
+    pub(super) advertised: Option<String>,
     pub(super) heap: u32,
     pub(super) clock: Option<Clock>,
     pub(super) disk: Option<u32>,
@@ -20,6 +21,7 @@ impl KafkaOptions {
     pub fn new() -> Self {
         Self {
             properties: Vec::new(),
+            advertised: None,
             heap: 512,
             clock: None,
             disk: None,
@@ -29,6 +31,12 @@ impl KafkaOptions {
     /// One more line of `server.properties`; it wins over the line of that name that is there already.
     pub fn property(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.properties.push((name.into(), value.into()));
+        self
+    }
+
+    /// Sends clients to this address, `host:port`, instead of the broker's own: a proxy stands there.
+    pub fn advertised(mut self, address: impl Into<String>) -> Self {
+        self.advertised = Some(address.into());
         self
     }
 
