@@ -1,6 +1,8 @@
 //! Running the real binary, and the servers it talks to.
 #![allow(dead_code, reason = "each test program uses a part of it")]
 
+pub(crate) mod checks;
+
 use std::{
     fs::File,
     io::Write,
