@@ -16,6 +16,8 @@ pub struct KafkaConfig {
     pub(crate) publish_deadline: Duration,
     pub(crate) metadata_refresh: Duration,
     pub(crate) request_timeout: Duration,
+    pub(crate) transaction_timeout: Duration,
+    pub(crate) instance: Option<String>,
     pub(crate) native: BTreeMap<String, String>,
 }
 
@@ -33,6 +35,8 @@ impl KafkaConfig {
             publish_deadline: Duration::from_secs(120),
             metadata_refresh: Duration::from_secs(30),
             request_timeout: Duration::from_secs(15),
+            transaction_timeout: Duration::from_secs(10),
+            instance: None,
             native: BTreeMap::new(),
         }
     }
@@ -40,9 +44,9 @@ impl KafkaConfig {
     ///
     /// Options of the bus are `client.id`, `partitioner` (`murmur2` or `crc32`), `session.timeout.ms`,
     /// `heartbeat.interval.ms`, `rebalance.grace.ms`, `connect.timeout.ms`, `delivery.timeout.ms`,
-    /// `metadata.refresh.ms` and `request.timeout.ms`; every other one goes to librdkafka as it is. A user and a password mean SASL `PLAIN` over
-    /// `sasl_plaintext`, unless `sasl.mechanism` and `security.protocol` say otherwise. Special characters are
-    /// percent-encoded.
+    /// `metadata.refresh.ms`, `request.timeout.ms`, `transaction.timeout.ms` and `instance`; every other one goes to
+    /// librdkafka as it is. A user and a password mean SASL `PLAIN` over `sasl_plaintext`, unless `sasl.mechanism` and
+    /// `security.protocol` say otherwise. Special characters are percent-encoded.
     /// # Errors
     /// `Invalid`, with what is wrong; the password is never repeated.
     pub fn from_url(url: &str) -> Result<Self> {
@@ -94,6 +98,21 @@ impl KafkaConfig {
         self.request_timeout = timeout;
         self
     }
+    /// How long a transaction of an exactly-once subscription may take (default 10 s). A process that is killed in the
+    /// middle of one holds up the readers of its outputs, and the next owner of its partitions, for that long and up to
+    /// 10 s more, because brokers look every 10 s.
+    pub fn transaction_timeout(mut self, timeout: Duration) -> Self {
+        self.transaction_timeout = timeout;
+        self
+    }
+    /// Gives this process a name of its own, that no other process has at the same time, for exactly-once
+    /// subscriptions (default: a new one at every start). When it comes back under that name, after a kill say, it
+    /// ends the transaction it left open at once, and nobody waits for the transaction timeout. Two processes with one
+    /// name end each other's transactions for ever.
+    pub fn instance(mut self, name: impl Into<String>) -> Self {
+        self.instance = Some(name.into());
+        self
+    }
     /// Sets a native option of librdkafka, such as `linger.ms` or `ssl.ca.location`. Unknown ones, and those on which
     /// the bus's promises rest, are refused by [`Kafka::connect`](crate::Kafka::connect).
     pub fn set(mut self, option: impl Into<String>, value: impl Into<String>) -> Self {
@@ -136,6 +155,8 @@ impl fmt::Debug for KafkaConfig {
             .field("publish_deadline", &self.publish_deadline)
             .field("metadata_refresh", &self.metadata_refresh)
             .field("request_timeout", &self.request_timeout)
+            .field("transaction_timeout", &self.transaction_timeout)
+            .field("instance", &self.instance)
             .field("native", &native)
             .finish()
     }

@@ -44,9 +44,12 @@ fn judge(code: Code) -> (ErrorKind, bool, Option<&'static str>) {
         Code::GROUP_ID_NOT_FOUND | Code::NO_OFFSET => (K::GroupMissing, false, None),
         Code::TOPIC_AUTHORIZATION => (K::Denied, false, Some("ask for the right on this topic")),
         Code::GROUP_AUTHORIZATION => (K::Denied, false, Some("ask for the right on this group")),
-        Code::CLUSTER_AUTHORIZATION | Code::TRANSACTIONAL_ID_AUTHORIZATION => {
-            (K::Denied, false, Some("ask for the right on this cluster"))
-        }
+        Code::CLUSTER_AUTHORIZATION => (K::Denied, false, Some("ask for the right on this cluster")),
+        Code::TRANSACTIONAL_ID_AUTHORIZATION => (
+            K::Denied,
+            false,
+            Some("ask for the right to write with transactional ids that begin with `<client id>.<group>.`"),
+        ),
         Code::AUTHENTICATION | Code::SASL_AUTHENTICATION | Code::UNSUPPORTED_SASL_MECHANISM | Code::SSL => (
             K::Denied,
             false,
@@ -68,6 +71,16 @@ fn judge(code: Code) -> (ErrorKind, bool, Option<&'static str>) {
         Code::UNKNOWN_MEMBER_ID | Code::FENCED_INSTANCE_ID | Code::FENCED_MEMBER_EPOCH => {
             (K::Fenced, false, Some("this member was put out of its group"))
         }
+        Code::FENCED | Code::INVALID_PRODUCER_EPOCH => (
+            K::Unavailable,
+            true,
+            Some("a transaction was too slow, or another process has the same `instance`"),
+        ),
+        Code::INVALID_TRANSACTION_TIMEOUT => (
+            K::Invalid,
+            false,
+            Some("lower `transaction.timeout.ms`, or raise the broker's `transaction.max.timeout.ms`"),
+        ),
         Code::NON_EMPTY_GROUP => (K::Conflict, false, Some("stop its members first")),
         Code::TOPIC_EXISTS => (K::Conflict, false, None),
         Code::OFFSET_OUT_OF_RANGE | Code::AUTO_OFFSET_RESET => (K::DataLoss, false, None),
@@ -94,6 +107,8 @@ fn judge(code: Code) -> (ErrorKind, bool, Option<&'static str>) {
         | Code::UNKNOWN_LEADER_EPOCH
         | Code::OFFSET_NOT_AVAILABLE
         | Code::UNSTABLE_OFFSET_COMMIT
+        | Code::CONCURRENT_TRANSACTIONS
+        | Code::INCONSISTENT
         | Code::THROTTLING_QUOTA
         | Code::STORAGE
         | Code::QUEUE_FULL => (K::Unavailable, true, None),
@@ -150,6 +165,11 @@ mod tests {
             (Code::RESOLVE, "_RESOLVE"),
             (Code::QUEUE_FULL, "_QUEUE_FULL"),
             (Code::STATE, "_STATE"),
+            (Code::FENCED, "_FENCED"),
+            (Code::INCONSISTENT, "_INCONSISTENT"),
+            (Code::INVALID_PRODUCER_EPOCH, "INVALID_PRODUCER_EPOCH"),
+            (Code::INVALID_TRANSACTION_TIMEOUT, "INVALID_TRANSACTION_TIMEOUT"),
+            (Code::CONCURRENT_TRANSACTIONS, "CONCURRENT_TRANSACTIONS"),
             (Code::UNKNOWN_TOPIC_OR_PART, "UNKNOWN_TOPIC_OR_PART"),
             (Code::LEADER_NOT_AVAILABLE, "LEADER_NOT_AVAILABLE"),
             (Code::MSG_SIZE_TOO_LARGE, "MSG_SIZE_TOO_LARGE"),

@@ -24,6 +24,7 @@ pub struct Kafka {
     requests: Arc<Requests>,
     outputs: Arc<Outputs>,
     health: Arc<Health>,
+    names: consumer::Names,
 }
 
 impl Kafka {
@@ -48,6 +49,7 @@ impl Kafka {
             requests: Arc::new(requests),
             outputs: Arc::new(outputs),
             health,
+            names: consumer::Names::default(),
         })
     }
 }
@@ -150,14 +152,14 @@ impl Backend for Kafka {
     }
 
     async fn subscribe(&self, source: Source) -> Result<(Box<dyn Subscriber>, Arc<dyn Ack>)> {
-        consumer::subscribe(
-            &self.config,
-            self.requests.clone(),
-            self.outputs.clone(),
-            self.health.clone(),
-            source,
-        )
-        .await
+        let backing = consumer::Backing {
+            config: self.config.clone(),
+            requests: self.requests.clone(),
+            outputs: self.outputs.clone(),
+            health: self.health.clone(),
+            names: self.names.clone(),
+        };
+        consumer::subscribe(backing, source).await
     }
 
     fn admin(&self) -> Arc<dyn Admin> {

@@ -11,8 +11,8 @@
 //! # }
 //! ```
 //!
-//! Threads: one client of librdkafka (brokers + 3 threads) and one thread of ours per subscription, one for all
-//! publishers, one for topics and groups.
+//! Threads: one client of librdkafka (brokers + 3 threads) and one thread of ours per subscription, a second client and
+//! three more of ours with exactly once; one client and two threads for all publishers, one of each for topics and groups.
 
 mod admin;
 mod config;

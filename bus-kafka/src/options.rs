@@ -6,6 +6,7 @@ use crate::{
     native::{Conf, SetError},
 };
 use bus_core::{Error, ErrorKind, Result, partition::Partitioner};
+use std::time::Duration;
 
 /// Options on which the bus's promises rest.
 const OURS: &[(&str, &str)] = &[
@@ -39,6 +40,7 @@ const OURS: &[(&str, &str)] = &[
         "transactional.id",
         "exactly once is asked for by the subscription",
     ),
+    ("transaction.timeout.ms", "use `KafkaConfig::transaction_timeout`"),
     ("log.queue", "the bus reads the log"),
     ("partitioner", "use `KafkaConfig::partitioner`"),
     ("client.id", "use `KafkaConfig::client_id`"),
@@ -94,6 +96,30 @@ impl KafkaConfig {
         }
         self.user(&mut conf)?;
         Ok(conf)
+    }
+
+    /// For the outputs and offsets of one exactly-once subscription.
+    pub(crate) fn transactional_conf(&self, id: &str) -> Result<Conf> {
+        let mut conf = self.producer_conf()?;
+        let millis = |of: Duration| of.as_millis().to_string();
+        // A request whose answer is lost is sent again while there is still time for it.
+        let patience = millis(self.transaction_patience() / 2);
+        for (option, value) in [
+            ("transactional.id", id),
+            ("transaction.timeout.ms", &millis(self.transaction_timeout)),
+            ("message.timeout.ms", &millis(self.transaction_patience())),
+            ("socket.timeout.ms", &patience),
+            // Whoever waits for the transaction's end waits for every one of its messages.
+            ("linger.ms", "0"),
+        ] {
+            set(&mut conf, option, value)?;
+        }
+        Ok(conf)
+    }
+
+    /// How long a transaction is waited for by those who write it: less than brokers wait.
+    pub(crate) fn transaction_patience(&self) -> Duration {
+        self.transaction_timeout * 3 / 4
     }
 
     /// For reading; `partitions` is how many the topics have, which share one memory budget.
@@ -186,6 +212,7 @@ mod tests {
         config.admin_conf().unwrap();
         config.producer_conf().unwrap();
         config.consumer_conf("g", 1_000).unwrap();
+        config.transactional_conf("bus.g.1").unwrap();
     }
 
     #[test]

@@ -106,6 +106,13 @@ fn option_of(config: KafkaConfig, option: &str, value: String) -> Result<KafkaCo
         "delivery.timeout.ms" | "message.timeout.ms" => config.publish_deadline(millis(&value)?),
         "metadata.refresh.ms" => config.metadata_refresh(millis(&value)?),
         "request.timeout.ms" => config.request_timeout(millis(&value)?),
+        "transaction.timeout.ms" => config.transaction_timeout(millis(&value)?),
+        "instance" if value.is_empty() => {
+            return Err(Error::invalid(
+                "option `instance` is empty; give this process a name, or leave it out",
+            ));
+        }
+        "instance" => config.instance(value),
         _ => config.set(option, value),
     })
 }
@@ -153,6 +160,9 @@ mod tests {
         assert_eq!(config.partitioner, Partitioner::Crc32);
         assert_eq!(config.session_timeout, Duration::from_secs(9));
         assert_eq!(config.native.get("linger.ms").map(String::as_str), Some("5"));
+        let config = parse("kafka://h:1?instance=pod-3&transaction.timeout.ms=5000").unwrap();
+        assert_eq!(config.instance.as_deref(), Some("pod-3"));
+        assert_eq!(config.transaction_timeout, Duration::from_secs(5));
         assert_eq!(parse("kafka://[::1]:9092").unwrap().brokers, "[::1]:9092");
     }
 
@@ -181,6 +191,8 @@ mod tests {
             "kafka://me@h:1",
             "kafka://h:1?partitioner=md5",
             "kafka://h:1?session.timeout.ms=soon",
+            "kafka://h:1?transaction.timeout.ms=soon",
+            "kafka://h:1?instance=",
             "kafka://a b:1",
             "kafka://h:1/path",
             "kafka://1:2:3",

@@ -192,14 +192,6 @@ async fn starts_are_fixed_once() {
         .err()
         .unwrap();
     assert_eq!(error.kind(), ErrorKind::TopicMissing);
-    let exactly_once = Source {
-        exactly_once: true,
-        ..source(&topic, "g", Start::Latest)
-    };
-    assert_eq!(
-        kafka.subscribe(exactly_once).await.err().unwrap().kind(),
-        ErrorKind::Unsupported
-    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -9,6 +9,10 @@ use crate::{
     native::{Code, Failure, GroupInfo, List, Part},
 };
 use bus_core::{Error, ErrorKind, GroupSpec, MemberSpec, Name, Result, Start, TopicLag};
+use std::time::{Duration, Instant};
+
+/// How long the end of a transaction is waited for.
+const UNSTABLE: Duration = Duration::from_secs(1);
 
 fn missing(group: &str) -> Error {
     Error::new(ErrorKind::GroupMissing, format!("group `{group}` does not exist"))
@@ -59,23 +63,37 @@ impl Requests {
         }
     }
 
-    /// What the group has stored, in any topic.
+    /// What the group has stored, in any topic. A transaction that is being completed is waited for, because its
+    /// commit may have been confirmed already; of one that stays open the state before it counts.
     pub(crate) async fn stored(&self, group: &str) -> Result<Vec<Part>> {
+        let deadline = Instant::now() + UNSTABLE;
+        loop {
+            let stable = Instant::now() < deadline;
+            let parts = self.offsets_of(group, stable).await?;
+            if stable && parts.iter().any(|p| p.code == Code::UNSTABLE_OFFSET_COMMIT) {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+                continue;
+            }
+            return Ok(parts
+                .into_iter()
+                .filter(|p| p.code.is_ok() && p.offset >= 0)
+                .collect());
+        }
+    }
+
+    async fn offsets_of(&self, group: &str, stable: bool) -> Result<Vec<Part>> {
         let timeout = self.timeout;
         let parts = self
             .ask(
                 |client, queue, tag| {
-                    client.group_offsets(group, None, false, queue, tag, timeout);
+                    client.group_offsets(group, None, stable, queue, tag, timeout);
                     Ok(())
                 },
                 |event| event.group_parts(),
             )
             .await?;
         match parts {
-            Ok(parts) => Ok(parts
-                .into_iter()
-                .filter(|p| p.code.is_ok() && p.offset >= 0)
-                .collect()),
+            Ok(parts) => Ok(parts),
             Err(failure) if failure.code == Code::GROUP_ID_NOT_FOUND => Ok(Vec::new()),
             Err(failure) => Err(self.failed(&format!("reading positions of group `{group}`"), &failure)),
         }

@@ -10,7 +10,7 @@ use super::{
     reader::{Reader, Wait},
 };
 use crate::{
-    admin::{END, Lookup, Spec},
+    admin::{Lookup, Spec},
     error,
     native::{Event, Failure, List, Offset, Part as NativePart, TopicInfo},
     notes,
@@ -231,6 +231,18 @@ impl Reader {
 
     /// Every position of a lookup is known.
     fn found(&mut self, purpose: Purpose, lookup: Lookup) {
+        let restarts = matches!(purpose, Purpose::Loss(_) | Purpose::Truncated(_));
+        if restarts && !self.take_turn() {
+            self.again.push((Instant::now() + AGAIN, purpose, lookup));
+            return;
+        }
+        self.go_on(purpose, lookup);
+        if restarts {
+            self.give_turn_back();
+        }
+    }
+
+    fn go_on(&mut self, purpose: Purpose, lookup: Lookup) {
         let found = lookup.found;
         match purpose {
             Purpose::Start => {
@@ -291,11 +303,17 @@ impl Reader {
         }
         let mut list = List::new();
         let mut ours = Vec::new();
+        let mut reread = Vec::new();
         for (place, offset, notes) in begin {
             let topic = self.topic(place);
             let Some(part) = self.parts.get_mut(&place) else {
                 continue;
             };
+            if part.assigned {
+                part.state = State::Finding;
+                reread.push((place, offset, notes));
+                continue;
+            }
             // Before it is assigned, or its records may already be on their way to the main queue.
             let Some(queue) = self.client.split(&topic, place.1) else {
                 continue;
@@ -304,6 +322,17 @@ impl Reader {
             part.queue = Some(queue);
             list.add(&topic, place.1, offset);
             ours.push((place, offset, notes));
+        }
+        for (place, offset, notes) in reread {
+            if !self.move_to(place, offset, notes)
+                && let Some(part) = self.parts.get_mut(&place)
+            {
+                part.state = State::Asking;
+                self.ask_at = Some(Instant::now() + AGAIN);
+            }
+        }
+        if list.is_empty() {
+            return;
         }
         if let Err(failure) = self.client.assign(&list) {
             tracing::warn!(target: "bus::kafka", code = ?failure.code, "assigning partitions: {}", failure.text);
@@ -338,55 +367,5 @@ impl Reader {
         part.notes = notes.clone();
         part.end = End::Unknown;
         part.gauge = self.mail.gained(part.shard, topic, offset.max(0) as u128, notes);
-    }
-
-    /// Asks where the owned partitions end. Besides, it wakes librdkafka's broker threads, which a rebalance paused
-    /// and which would otherwise notice that it is over only after a second.
-    pub(super) fn nudge(&mut self) {
-        let mut list = List::new();
-        for (place, _) in self.parts.iter().filter(|(_, p)| p.state == State::Active) {
-            list.add(&self.topics[place.0 as usize], place.1, END);
-        }
-        if list.is_empty() {
-            return;
-        }
-        let tag = self.tag(Wait::Ends);
-        self.client.list_offsets(&list, &self.replies, tag, ASK);
-    }
-
-    /// Looks whether ends were reached that no record lies before.
-    pub(super) fn check_ends(&mut self) {
-        let mut list = List::new();
-        for (place, part) in &self.parts {
-            if part.state == State::Active && !part.stray && matches!(part.end, End::At(_)) {
-                list.add(&self.topics[place.0 as usize], place.1, -1001);
-            }
-        }
-        if list.is_empty() {
-            return;
-        }
-        for read in self.client.positions(&mut list) {
-            let Some(topic) = self.index(&read.topic) else {
-                continue;
-            };
-            if let Some(part) = self.parts.get_mut(&(topic, read.partition)) {
-                super::intake::reached(part, read.offset, &self.mail);
-            }
-        }
-    }
-
-    fn ends(&mut self, ends: &[Offset]) {
-        for end in ends.iter().filter(|e| e.code.is_ok()) {
-            let Some(topic) = self.index(&end.topic) else {
-                continue;
-            };
-            if let Some(part) = self.parts.get_mut(&(topic, end.partition))
-                && part.state == State::Active
-                && part.end == End::Unknown
-            {
-                part.end = End::At(end.offset);
-                super::intake::reached(part, -1, &self.mail);
-            }
-        }
     }
 }

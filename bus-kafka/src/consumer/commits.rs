@@ -12,7 +12,7 @@ use crate::{
     native::{Code, Failure, List, Part as NativePart},
     notes,
 };
-use bus_core::{Bytes, Done, Error, ErrorKind, Result, Shard};
+use bus_core::{Bytes, Done, Error, ErrorKind, Name, Result, Shard};
 use std::collections::VecDeque;
 use tokio::sync::oneshot;
 
@@ -89,41 +89,14 @@ impl Reader {
         }
     }
 
-    /// Ours in this epoch, not going back, and small enough.
     fn check(&self, done: &Done) -> Result<i64> {
-        let shard = done.shard;
-        let place = (shard.topic, shard.partition);
-        let name = || match self.topics.get(place.0 as usize) {
-            Some(topic) => format!("partition {} of topic `{topic}`", place.1),
-            None => format!("partition {}", place.1),
-        };
-        let part = self
-            .parts
-            .get(&place)
-            .filter(|p| p.is(shard))
-            .ok_or_else(|| Error::fenced(name()))?;
-        let next = i64::try_from(done.next).map_err(|_| {
-            Error::invalid(format!("position {} of {} is no kafka offset", done.next, name()))
-        })?;
-        if next < part.stored && self.group.is_some() {
-            return Err(Error::invalid(format!(
-                "position {next} of {} is before {}, which is stored already",
-                name(),
-                part.stored
-            )));
+        let part = self.parts.get(&(done.shard.topic, done.shard.partition));
+        let stored = part.filter(|p| p.is(done.shard)).map(|p| p.stored);
+        match self.group {
+            Some(_) => vet(done, stored, &self.topics),
+            // Nothing is stored, so nothing can go back.
+            None => vet(done, stored.map(|_| 0), &self.topics),
         }
-        if done.notes.len() > notes::LIMIT {
-            return Err(Error::new(
-                ErrorKind::TooLarge,
-                format!(
-                    "notes of {} bytes for {} are over the limit of {}",
-                    done.notes.len(),
-                    name(),
-                    notes::LIMIT
-                ),
-            ));
-        }
-        Ok(next)
     }
 
     /// A commit was answered.
@@ -135,7 +108,10 @@ impl Reader {
             Some(Wait::SeekStored(place, offset)) => {
                 self.seek_stored(place, offset, first_failure(failure, parts))
             }
-            Some(Wait::Proof) => self.proven(first_failure(failure, parts)),
+            Some(Wait::Proof) => {
+                self.give_turn_back();
+                self.proven(first_failure(failure, parts));
+            }
             _ => {}
         }
         if whole.is_some_and(|f| is_out(f.code)) || parts.iter().any(|p| is_out(p.code)) {
@@ -187,6 +163,36 @@ impl Reader {
             let _ = reply.send(done.iter().map(|_| Err(error())).collect());
         }
     }
+}
+
+/// Ours in this epoch, not going back, and small enough. `stored`: the offset that is, if it is ours.
+pub(super) fn vet(done: &Done, stored: Option<i64>, topics: &[Name]) -> Result<i64> {
+    let partition = done.shard.partition;
+    let name = || match topics.get(done.shard.topic as usize) {
+        Some(topic) => format!("partition {partition} of topic `{topic}`"),
+        None => format!("partition {partition}"),
+    };
+    let stored = stored.ok_or_else(|| Error::fenced(name()))?;
+    let next = i64::try_from(done.next)
+        .map_err(|_| Error::invalid(format!("position {} of {} is no kafka offset", done.next, name())))?;
+    if next < stored {
+        return Err(Error::invalid(format!(
+            "position {next} of {} is before {stored}, which is stored already",
+            name()
+        )));
+    }
+    if done.notes.len() > notes::LIMIT {
+        return Err(Error::new(
+            ErrorKind::TooLarge,
+            format!(
+                "notes of {} bytes for {} are over the limit of {}",
+                done.notes.len(),
+                name(),
+                notes::LIMIT
+            ),
+        ));
+    }
+    Ok(next)
 }
 
 /// The failure of a commit of which every part matters.

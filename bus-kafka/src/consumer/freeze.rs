@@ -53,25 +53,31 @@ impl Reader {
         if doubt.in_flight || doubt.try_at > now || self.commits.is_busy() {
             return;
         }
+        if !self.take_turn() {
+            return;
+        }
         let mut list = List::new();
         for (place, part) in self.parts.iter().filter(|(_, p)| p.is_owned()) {
             let topic = &self.topics[place.0 as usize];
-            list.add_with(
-                &self.client,
-                topic,
-                place.1,
-                part.stored,
-                &notes::encode(&part.notes),
-            );
+            let (stored, noted) = match self.turn.as_ref().and_then(|_| self.mail.stored(part.shard)) {
+                Some(by_transaction) => by_transaction,
+                None => (part.stored, part.notes.clone()),
+            };
+            list.add_with(&self.client, topic, place.1, stored, &notes::encode(&noted));
         }
+        let Some(doubt) = &mut self.doubt else {
+            return;
+        };
         if list.is_empty() {
             self.doubt = None;
+            self.give_turn_back();
             return;
         }
         doubt.in_flight = true;
         let tag = self.tag(Wait::Proof);
         if let Err(failure) = self.client.commit(&list, &self.replies, tag) {
             self.waits.remove(&tag);
+            self.give_turn_back();
             self.proven(Some(failure));
         }
     }

@@ -90,13 +90,22 @@ impl Reader {
         }
         let waits_for_commit =
             self.commits.in_flight_for(&revoke.places) && now < revoke.last && !self.client.lost();
-        if waits_for_commit {
+        // A transaction has bounds of its own, and whoever was put out of the group is fenced by the brokers.
+        let lost = self.client.lost();
+        let turn = !waits_for_commit && !lost && self.take_turn();
+        let Some(revoke) = &mut self.revoke else {
+            return;
+        };
+        if !turn && !lost {
             revoke.deadline = now + Duration::from_millis(20);
             return;
         }
         if let Some(revoke) = self.revoke.take() {
             revoke.places.iter().for_each(|place| self.void(*place));
             self.answer(&revoke.places);
+        }
+        if turn {
+            self.give_turn_back();
         }
     }
 
@@ -142,6 +151,32 @@ impl Reader {
         }
     }
 
+    /// The same, where that is still the epoch. A shard that the application gives up stays in librdkafka's assignment,
+    /// unread, until the group takes it away: taking it out by ourselves could be mistaken for the answer to a
+    /// revocation.
+    pub(super) fn void_shard(&mut self, shard: Shard) {
+        let place = (shard.topic, shard.partition);
+        if self.parts.get(&place).is_some_and(|p| p.is(shard)) {
+            self.void(place);
+        }
+    }
+
+    /// Ends this epoch and begins another where the group stands, which is to be asked for: nobody here knows.
+    pub(super) fn reread(&mut self, shard: Shard) {
+        let place = (shard.topic, shard.partition);
+        let Some(part) = self.parts.get_mut(&place).filter(|p| p.is(shard)) else {
+            return;
+        };
+        self.mail.lost(shard);
+        if part.state == State::Leaving {
+            part.state = State::Void;
+            self.revoke_timer(Instant::now());
+        } else {
+            part.state = State::Asking;
+            self.ask_at = Some(Instant::now());
+        }
+    }
+
     /// The member was put out of its group: everything is void, and a pending revocation is answered at once.
     pub(super) fn void_all(&mut self) {
         let places: Vec<Place> = self.parts.keys().copied().collect();
@@ -150,16 +185,6 @@ impl Reader {
         if let Some(revoke) = self.revoke.take() {
             self.answer(&revoke.places);
         }
-    }
-
-    /// The application gives a shard up. It stays in librdkafka's assignment, unread, until the group takes it away:
-    /// taking it out by ourselves could be mistaken for the answer to a revocation.
-    pub(super) fn release(&mut self, shard: Shard) {
-        let place = (shard.topic, shard.partition);
-        if self.parts.get(&place).is_some_and(|p| p.is(shard)) {
-            self.void(place);
-        }
-        self.revoke_timer(Instant::now());
     }
 
     /// See [`Reader::restart`].

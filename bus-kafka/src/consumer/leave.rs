@@ -13,10 +13,16 @@ impl Reader {
     /// Leaves the group and drops the client, then tells.
     pub(super) fn leave(mut self, reply: Option<oneshot::Sender<()>>) {
         let deadline = Instant::now() + self.config.session_timeout + SLACK;
+        let turn = self.turn.take().filter(|_| !self.my_turn);
+        // What a transaction has begun with stays ours until it has ended.
+        let mine = turn.as_ref().is_some_and(|turn| turn.take_until(deadline));
         self.mail.fail(Error::closed("the subscription"));
         self.answer_commits_with(|| Error::closed("the subscription"));
         if self.revoke.is_some() {
             self.void_all();
+        }
+        if let Some(turn) = turn.filter(|_| mine) {
+            turn.give_back();
         }
         match self.client.close(&self.main) {
             Ok(()) => self.wait_closed(deadline),

@@ -48,6 +48,8 @@ struct Lane {
     paused: bool,
     suspended: bool,
     gauge: Arc<Gauge>,
+    /// What is stored, kept here where it is not the thread that stores it.
+    stored: (i64, Bytes),
 }
 
 #[derive(Debug)]
@@ -96,6 +98,7 @@ impl Mailbox {
             paused: false,
             suspended: false,
             gauge: gauge.clone(),
+            stored: (i64::try_from(next).unwrap_or(i64::MAX), notes.clone()),
         });
         inner.urgent.push_back(Event::Gained {
             shard,
@@ -201,6 +204,15 @@ impl Mailbox {
     }
     pub(super) fn owns(&self, shard: Shard) -> bool {
         self.inner.lock().lane(shard).is_some()
+    }
+    /// The offset that is stored for a shard that is ours; its notes.
+    pub(super) fn stored(&self, shard: Shard) -> Option<(i64, Bytes)> {
+        self.inner.lock().lane(shard).map(|lane| lane.stored.clone())
+    }
+    pub(super) fn store(&self, shard: Shard, offset: i64, notes: &Bytes) {
+        if let Some(lane) = self.inner.lock().lane(shard) {
+            lane.stored = (offset, notes.clone());
+        }
     }
     pub(super) fn pause(&self, shard: Shard, paused: bool) {
         if let Some(lane) = self.inner.lock().lane(shard) {

@@ -5,6 +5,8 @@
 //! |---|---|
 //! | `reader` | the thread's state and its loop |
 //! | `begin` | where a partition begins: stored offsets, a new group's start |
+//! | `hear` | events, copied and acted upon |
+//! | `ends` | where partitions end |
 //! | `seek` | moving on request, or because records are gone |
 //! | `intake` | from fetched records to batches |
 //! | `handover` | rebalances: losing, releasing, losing at once |
@@ -12,14 +14,18 @@
 //! | `freeze` | a process that was stopped and wakes |
 //! | `watch` | partitions added, topics deleted |
 //! | `leave` | closing, bounded |
+//! | `transaction` | exactly once: a second thread that writes outputs and positions |
+//! | `turn` | what keeps the two threads apart |
 //! | `mailbox`, `wake` | what lies between the thread and the application |
 //! | `subscriber`, `ack` | the application's halves |
 
 mod ack;
 mod begin;
 mod commits;
+mod ends;
 mod freeze;
 mod handover;
+mod hear;
 mod intake;
 mod leave;
 mod mailbox;
@@ -27,19 +33,28 @@ mod part;
 mod reader;
 mod seek;
 mod subscriber;
+mod transaction;
+mod turn;
 mod wake;
 mod watch;
+
+pub(crate) use transaction::Names;
 
 use crate::{KafkaConfig, admin::Requests, health::Health, kafka::Outputs};
 use bus_core::{Ack, Done, Error, ErrorKind, Name, Result, Scope, Shard, Source, Start, Subscriber};
 use std::sync::{Arc, mpsc};
 use tokio::sync::oneshot;
+use transaction::Transactional;
 
 /// What the application's halves ask of the thread.
 pub(crate) enum Command {
     Commit(Vec<Done>, oneshot::Sender<Vec<Result<()>>>),
     Release(Shard, oneshot::Sender<Result<()>>),
     Seek(Shard, Start, oneshot::Sender<Result<()>>),
+    /// What is stored of these is not known: void, then ours again from where they stand.
+    Reread(Vec<Shard>),
+    /// The group does not know this member any more.
+    Out(Vec<Shard>),
     Close(oneshot::Sender<()>),
 }
 
@@ -67,20 +82,21 @@ impl Line {
     }
 }
 
+/// What a subscription needs of its backend.
+pub(crate) struct Backing {
+    pub(crate) config: KafkaConfig,
+    pub(crate) requests: Arc<Requests>,
+    pub(crate) outputs: Arc<Outputs>,
+    pub(crate) health: Arc<Health>,
+    pub(crate) names: Names,
+}
+
 /// Joins a group, or opens partitions for everyone.
 pub(crate) async fn subscribe(
-    config: &KafkaConfig,
-    requests: Arc<Requests>,
-    outputs: Arc<Outputs>,
-    health: Arc<Health>,
+    backing: Backing,
     source: Source,
 ) -> Result<(Box<dyn Subscriber>, Arc<dyn Ack>)> {
-    if source.exactly_once {
-        return Err(Error::new(
-            ErrorKind::Unsupported,
-            "exactly once is not built into the kafka backend yet; subscribe without it, or dedupe by the delivery's id",
-        ));
-    }
+    let requests = &backing.requests;
     if source.topics.is_empty() {
         return Err(Error::invalid("a subscription needs at least one topic"));
     }
@@ -122,18 +138,42 @@ pub(crate) async fn subscribe(
             }
         }
     }
-    start(config, requests, outputs, health, source, counts).await
+    // Before joining, so that a member is never there and cannot store anything.
+    let producer = match &source.scope {
+        Scope::Group(group) if source.exactly_once => Some(transactional(&backing, group).await?),
+        _ => None,
+    };
+    start(backing, source, counts, producer).await
+}
+
+async fn transactional(backing: &Backing, group: &Name) -> Result<Transactional> {
+    let config = backing.config.clone();
+    let named = backing
+        .names
+        .take(&config.client_id, group, config.instance.as_deref());
+    let (health, group) = (backing.health.clone(), group.clone());
+    tokio::task::spawn_blocking(move || Transactional::open(&config, health, &group, named))
+        .await
+        .map_err(|_| Error::closed("the subscription"))?
+}
+
+fn no_thread(error: std::io::Error) -> Error {
+    Error::unavailable("no thread or socket pair for a kafka subscription").source(error)
 }
 
 async fn start(
-    config: &KafkaConfig,
-    requests: Arc<Requests>,
-    outputs: Arc<Outputs>,
-    health: Arc<Health>,
+    backing: Backing,
     source: Source,
     counts: Vec<u32>,
+    producer: Option<Transactional>,
 ) -> Result<(Box<dyn Subscriber>, Arc<dyn Ack>)> {
-    let no_thread = |e| Error::unavailable("no thread or socket pair for a kafka subscription").source(e);
+    let Backing {
+        config,
+        requests,
+        outputs,
+        health,
+        ..
+    } = backing;
     let (wake, sleep) = wake::pair().map_err(no_thread)?;
     let mail = mailbox::Mailbox::new(wake.clone());
     let (commands, inbox) = mpsc::channel();
@@ -143,9 +183,30 @@ async fn start(
         wake: wake.clone(),
     };
     let subscriber = subscriber::KafkaSubscriber::new(mail.clone(), line.clone(), config.session_timeout);
-    let ack = ack::KafkaAck::new(mail.clone(), line, requests, outputs);
+    let (ack, turn): (Arc<dyn Ack>, _) = match producer {
+        None => (
+            Arc::new(ack::KafkaAck::new(mail.clone(), line, requests, outputs)),
+            None,
+        ),
+        Some(producer) => {
+            let turn = turn::Turn::new(wake.clone());
+            let (jobs, work) = mpsc::channel();
+            let place = transaction::Place {
+                topics: source.topics.clone(),
+                mail: mail.clone(),
+                line: line.clone(),
+                turn: turn.clone(),
+            };
+            let writer = transaction::Writer::new(producer, config.transaction_patience(), place, work);
+            std::thread::Builder::new()
+                .name("bus-kafka-writer".to_owned())
+                .spawn(move || writer.run())
+                .map_err(no_thread)?;
+            (Arc::new(transaction::ExactlyOnceAck::new(line, jobs)), Some(turn))
+        }
+    };
     let setup = reader::Setup {
-        config: config.clone(),
+        config,
         source,
         counts,
         wake,
@@ -154,13 +215,14 @@ async fn start(
         inbox,
         ready,
         health,
+        turn,
     };
     std::thread::Builder::new()
         .name("bus-kafka-reader".to_owned())
         .spawn(move || reader::run(setup))
         .map_err(no_thread)?;
     is_ready.await.map_err(|_| Error::closed("the subscription"))??;
-    Ok((Box::new(subscriber), Arc::new(ack)))
+    Ok((Box::new(subscriber), ack))
 }
 
 /// The group that a reader without a group names itself by towards librdkafka, which wants one. Nothing is ever

@@ -7,18 +7,18 @@ use super::{
     handover::Revoke,
     mailbox::Mailbox,
     part::{Part, Place, State},
+    turn::Turn,
     wake::{Sleep, Wake},
 };
 use crate::{
     KafkaConfig,
     admin::Lookup,
-    events,
     health::Health,
-    native::{Client, Code, Event, Fetch, Kind, List, Queue},
+    native::{Client, Fetch, List, Queue},
 };
 use bus_core::{Error, Name, Result, Scope, Source, Start};
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, VecDeque},
     ops::ControlFlow,
     sync::{Arc, mpsc},
     time::{Duration, Instant},
@@ -41,6 +41,8 @@ pub(super) struct Setup {
     pub(super) inbox: mpsc::Receiver<Command>,
     pub(super) ready: oneshot::Sender<Result<()>>,
     pub(super) health: Arc<Health>,
+    /// With exactly once.
+    pub(super) turn: Option<Arc<Turn>>,
 }
 
 pub(super) struct Reader {
@@ -77,6 +79,12 @@ pub(super) struct Reader {
     pub(super) again: Vec<(Instant, Purpose, Lookup)>,
     pub(super) revoke: Option<Revoke>,
     pub(super) commits: Commits,
+    /// With exactly once, transactions store positions, and take turns with what this thread does.
+    pub(super) turn: Option<Arc<Turn>>,
+    /// It is this thread's turn, until a commit of its own is answered.
+    pub(super) my_turn: bool,
+    /// What waits for its turn.
+    pub(super) later: VecDeque<Command>,
     pub(super) doubt: Option<super::freeze::Doubt>,
     pub(super) last_round: Instant,
     pub(super) watch_at: Instant,
@@ -134,6 +142,7 @@ impl Reader {
             inbox,
             ready,
             health,
+            turn,
         } = setup;
         let group = match &source.scope {
             Scope::Group(group) => Some(group.clone()),
@@ -152,6 +161,9 @@ impl Reader {
             return Err((ready, Error::invalid("kafka consumer: no queue")));
         };
         let replies = client.new_queue();
+        if let Some(turn) = &turn {
+            turn.is_for(&client);
+        }
         main.signal(wake.fd());
         replies.signal(wake.fd());
         let now = Instant::now();
@@ -184,6 +196,9 @@ impl Reader {
             again: Vec::new(),
             revoke: None,
             commits: Commits::default(),
+            turn,
+            my_turn: false,
+            later: VecDeque::new(),
             doubt: None,
             last_round: now,
             fetch: Fetch::new(FETCH),
@@ -215,6 +230,20 @@ impl Reader {
         }
     }
 
+    /// Whether nothing is in the middle of a transaction, nor will be before [`Self::give_turn_back`].
+    pub(super) fn take_turn(&mut self) -> bool {
+        let mine = !self.my_turn && self.turn.as_ref().is_none_or(|turn| turn.try_take());
+        self.my_turn |= mine && self.turn.is_some();
+        mine
+    }
+    pub(super) fn give_turn_back(&mut self) {
+        if let Some(turn) = &self.turn
+            && std::mem::take(&mut self.my_turn)
+        {
+            turn.give_back();
+        }
+    }
+
     /// Registers what an answer will be for.
     pub(super) fn tag(&mut self, wait: Wait) -> usize {
         let tag = self.next_tag;
@@ -238,6 +267,11 @@ impl Reader {
             }
         }
         self.serve();
+        for _ in 0..self.later.len() {
+            if let Some(command) = self.later.pop_front() {
+                self.command(command);
+            }
+        }
         if !self.failed {
             self.timers(now);
         }
@@ -254,66 +288,26 @@ impl Reader {
     fn command(&mut self, command: Command) {
         match command {
             Command::Commit(done, reply) => self.commit(done, reply),
+            Command::Release(..) | Command::Seek(..) if !self.take_turn() => self.later.push_back(command),
             Command::Release(shard, reply) => {
-                self.release(shard);
+                self.void_shard(shard);
+                self.give_turn_back();
+                self.revoke_timer(Instant::now());
                 let _ = reply.send(Ok(()));
             }
             Command::Seek(shard, to, reply) => {
-                let _ = reply.send(self.seek(shard, &to));
+                let result = self.seek(shard, &to);
+                self.give_turn_back();
+                let _ = reply.send(result);
+            }
+            Command::Reread(shards) => shards.into_iter().for_each(|shard| self.reread(shard)),
+            Command::Out(shards) => {
+                for shard in shards {
+                    self.void_shard(shard);
+                }
+                self.revoke_timer(Instant::now());
             }
             Command::Close(_) => {}
-        }
-    }
-
-    /// Everything librdkafka has to say, until it has no more: it signals only what comes after a queue was read.
-    pub(super) fn serve(&mut self) {
-        for _ in 0..1_000 {
-            let mut idle = true;
-            // An event borrows from its queue, which lies beside what handles it.
-            if let Some(heard) = self.main.poll(Duration::ZERO).map(|e| self.hear(&e)) {
-                idle = false;
-                self.act(heard);
-            }
-            if let Some(heard) = self.replies.poll(Duration::ZERO).map(|e| self.hear(&e)) {
-                idle = false;
-                self.act(heard);
-            }
-            if idle && self.main.is_empty() && self.replies.is_empty() {
-                return;
-            }
-        }
-    }
-
-    /// Copies an event out of librdkafka.
-    fn hear(&self, event: &Event<'_>) -> Heard {
-        match event.kind() {
-            Kind::Rebalance if event.code() == Code::ASSIGN_PARTITIONS => Heard::Assigned(event.parts()),
-            Kind::Rebalance => Heard::Revoked(event.parts()),
-            Kind::Commit => Heard::Committed(event.tag(), event.failure(), event.parts()),
-            Kind::Answer => Heard::Answer(event.tag(), super::begin::Answer::read(event)),
-            Kind::Error if event.code() == Code::UNKNOWN_TOPIC_OR_PART => Heard::TopicDoubt,
-            _ => {
-                let client = self.group.as_deref().unwrap_or("everyone");
-                match events::common(event, client, &self.health) {
-                    Some(fatal) => Heard::Fatal(fatal),
-                    None => Heard::Nothing,
-                }
-            }
-        }
-    }
-
-    fn act(&mut self, heard: Heard) {
-        match heard {
-            Heard::Nothing => {}
-            Heard::Assigned(parts) => self.assigned(&parts),
-            Heard::Revoked(parts) => self.revoked(&parts),
-            Heard::Committed(tag, failure, parts) => self.committed(tag, failure, &parts),
-            Heard::Answer(tag, answer) => self.answered(tag, answer),
-            Heard::TopicDoubt => self.watch_at = Instant::now(),
-            Heard::Fatal(fatal) => self.fail(crate::error::classify(
-                "the kafka consumer failed for good",
-                &fatal,
-            )),
         }
     }
 
@@ -379,16 +373,4 @@ impl Reader {
     pub(super) fn index(&self, topic: &str) -> Option<u32> {
         self.topics.iter().position(|t| **t == *topic).map(|i| i as u32)
     }
-}
-
-/// An event, copied.
-enum Heard {
-    Nothing,
-    Assigned(Vec<crate::native::Part>),
-    Revoked(Vec<crate::native::Part>),
-    Committed(usize, Option<crate::native::Failure>, Vec<crate::native::Part>),
-    Answer(usize, super::begin::Answer),
-    /// Some topic or partition is unknown to a broker.
-    TopicDoubt,
-    Fatal(crate::native::Failure),
 }

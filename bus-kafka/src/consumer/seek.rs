@@ -68,20 +68,35 @@ impl Reader {
     }
 
     fn sought(&mut self, place: Place, offset: i64) {
+        if !self.move_to(place, offset, Bytes::new()) {
+            let lookup = Lookup::new([((self.topic(place), place.1), Spec::At(offset))]);
+            self.again
+                .push((Instant::now() + AGAIN, Purpose::Seek(place), lookup));
+        }
+    }
+
+    /// A new epoch of a partition that is assigned already. False: not at the moment.
+    pub(super) fn move_to(&mut self, place: Place, offset: i64, notes: Bytes) -> bool {
         if self.parts.get(&place).is_none_or(|p| p.state != State::Finding) {
-            return;
+            return true;
         }
         let mut list = List::new();
         list.add(&self.topic(place), place.1, offset);
         if let Err(failure) = self.client.seek(&mut list, ASK) {
             // A partition that had stopped fetching cannot seek, only start again.
             tracing::debug!(target: "bus::kafka", code = ?failure.code, "seeking by assigning again");
-            if !self.restart(place, offset) {
-                return;
+            if !self.take_turn() {
+                return false;
+            }
+            let ours = self.restart(place, offset);
+            self.give_turn_back();
+            if !ours {
+                return true;
             }
         }
-        self.gain(place, offset, Bytes::new());
+        self.gain(place, offset, notes);
         self.nudge();
+        true
     }
 
     /// Starts fetching again by taking the partition out of the assignment and putting it back. Whether it is ours

@@ -1,6 +1,6 @@
 //! A client: producer or consumer.
 
-use super::{Code, Conf, Failure, List, Queue, Sentence, text};
+use super::{Code, Conf, Failure, List, Queue, Sentence, tally::Tally, text};
 use rdkafka::bindings::*;
 use std::{
     ffi::c_int,
@@ -24,6 +24,8 @@ unsafe extern "C" {
 /// A librdkafka client. Dropping it does not leave a group politely; that takes [`Client::close`] first.
 pub(crate) struct Client {
     rk: NonNull<rd_kafka_t>,
+    /// Of a transactional producer. Fields go after `drop`, which ends the client and its threads.
+    tally: Option<Arc<Tally>>,
 }
 
 // SAFETY: librdkafka documents its clients as completely thread-safe.
@@ -37,19 +39,32 @@ impl Client {
     /// A producer: delivery reports come from [`Client::main`].
     pub(crate) fn producer(mut conf: Conf) -> Result<Arc<Self>, String> {
         conf.events(COMMON | RD_KAFKA_EVENT_DR);
-        Self::create(rd_kafka_type_t::RD_KAFKA_PRODUCER, conf)
+        Self::create(rd_kafka_type_t::RD_KAFKA_PRODUCER, conf, None)
+    }
+
+    /// A producer whose requests are counted.
+    pub(crate) fn transactional(mut conf: Conf) -> Result<Arc<Self>, String> {
+        conf.events(COMMON | RD_KAFKA_EVENT_DR);
+        let tally = Arc::<Tally>::default();
+        tally.watch(&conf);
+        Self::create(rd_kafka_type_t::RD_KAFKA_PRODUCER, conf, Some(tally))
+    }
+
+    /// Requests of a transactional producer that have no answer, yet or ever.
+    pub(crate) fn unanswered(&self) -> u64 {
+        self.tally.as_ref().map_or(0, |tally| tally.unanswered())
     }
 
     /// A consumer: rebalances come from [`Client::consumer_queue`].
     pub(crate) fn consumer(mut conf: Conf) -> Result<Arc<Self>, String> {
         conf.events(COMMON | RD_KAFKA_EVENT_REBALANCE | RD_KAFKA_EVENT_OFFSET_COMMIT);
-        let client = Self::create(rd_kafka_type_t::RD_KAFKA_CONSUMER, conf)?;
+        let client = Self::create(rd_kafka_type_t::RD_KAFKA_CONSUMER, conf, None)?;
         // SAFETY: a live consumer; from here its main queue is read through the consumer's queue.
         unsafe { rd_kafka_poll_set_consumer(client.rk.as_ptr()) };
         Ok(client)
     }
 
-    fn create(kind: rd_kafka_type_t, mut conf: Conf) -> Result<Arc<Self>, String> {
+    fn create(kind: rd_kafka_type_t, mut conf: Conf, tally: Option<Arc<Tally>>) -> Result<Arc<Self>, String> {
         conf.set("log.queue", "true")
             .map_err(|e| format!("option `log.queue`: {e:?}"))?;
         let mut why = Sentence::new();
@@ -59,7 +74,7 @@ impl Client {
             return Err(why.text());
         };
         conf.forget();
-        let client = Arc::new(Self { rk });
+        let client = Arc::new(Self { rk, tally });
         let main = client.main();
         // SAFETY: both belong to the same live client.
         unsafe { rd_kafka_set_log_queue(rk.as_ptr(), main.ptr()) };

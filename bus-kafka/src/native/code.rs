@@ -45,6 +45,8 @@ impl Code {
     pub(crate) const PURGE_INFLIGHT: Code = Code(-151);
     pub(crate) const AUTO_OFFSET_RESET: Code = Code(-140);
     pub(crate) const DESTROY: Code = Code(-197);
+    pub(crate) const FENCED: Code = Code(-144);
+    pub(crate) const INCONSISTENT: Code = Code(-149);
     // The protocol's.
     pub(crate) const OFFSET_OUT_OF_RANGE: Code = Code(1);
     pub(crate) const UNKNOWN_TOPIC_OR_PART: Code = Code(3);
@@ -77,6 +79,9 @@ impl Code {
     pub(crate) const INVALID_CONFIG: Code = Code(40);
     pub(crate) const INVALID_REQUEST: Code = Code(42);
     pub(crate) const POLICY_VIOLATION: Code = Code(44);
+    pub(crate) const INVALID_PRODUCER_EPOCH: Code = Code(47);
+    pub(crate) const INVALID_TRANSACTION_TIMEOUT: Code = Code(50);
+    pub(crate) const CONCURRENT_TRANSACTIONS: Code = Code(51);
     pub(crate) const TRANSACTIONAL_ID_AUTHORIZATION: Code = Code(53);
     pub(crate) const STORAGE: Code = Code(56);
     pub(crate) const SASL_AUTHENTICATION: Code = Code(58);

@@ -1,7 +1,8 @@
 //! The only module with `unsafe`: owned handles around librdkafka's objects.
 //!
 //! Everything librdkafka wants to say arrives as an [`Event`] from a [`Queue`] that one of our threads polls, never
-//! as a callback: nothing of ours runs on its threads, nothing can unwind into C, and a rebalance is simply data.
+//! as a callback: nothing of ours runs on its threads, nothing can unwind into C, and a rebalance is simply data. The
+//! one exception counts requests and can do nothing else (`tally`).
 //!
 //! What the safety of these handles rests on:
 //! - a client is thread-safe by librdkafka's documentation; queues and topic handles keep it alive by an `Arc`;
@@ -19,6 +20,8 @@ mod produce;
 mod queue;
 mod request;
 mod results;
+mod tally;
+mod transaction;
 
 pub(crate) use client::Client;
 pub(crate) use code::{Code, Failure};
@@ -31,6 +34,7 @@ pub(crate) use produce::{Topic, wire_size};
 pub(crate) use queue::Queue;
 pub(crate) use request::{NewTopic, Resource};
 pub(crate) use results::{Cluster, ConfigSet, GroupInfo, Offset, TopicInfo};
+pub(crate) use transaction::{Membership, Refusal};
 
 use std::ffi::{CStr, CString, c_char};
 

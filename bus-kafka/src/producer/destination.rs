@@ -7,7 +7,7 @@ use super::{
     spread::Spread,
 };
 use crate::native::{Code, Delivery, Report, Topic};
-use bus_core::Name;
+use bus_core::{Message, Name};
 use parking_lot::Mutex;
 use std::{
     collections::VecDeque,
@@ -28,20 +28,7 @@ const AGAIN: Duration = Duration::from_millis(100);
 /// The thread that looks topics up, which blocks.
 pub(super) fn look_up(shared: &Shared, inbox: &mpsc::Receiver<Option<Arc<Destination>>>) {
     while let Ok(Some(destination)) = inbox.recv() {
-        let ask = || match &destination.topic {
-            Some(topic) => topic.look_up(LOOKUP).map_err(|f| f.code),
-            None => Err(Code::TOPIC_EXCEPTION),
-        };
-        let mut answer = ask();
-        if answer.is_err_and(is_missing) {
-            // A topic that was just created is not known to every broker at once.
-            std::thread::sleep(AGAIN);
-            answer = ask();
-        }
-        let rules = answer
-            .ok()
-            .and_then(|_| Rules::ask(&shared.client, &destination.name, shared.limit));
-        destination.answered(shared, answer, rules);
+        let _ = destination.look_up(shared, LOOKUP);
     }
 }
 
@@ -93,6 +80,48 @@ impl Destination {
                 spread: Spread::new(),
                 gates: Gates::default(),
             }),
+        }
+    }
+
+    /// Asks the cluster about the topic. Blocks.
+    fn look_up(&self, shared: &Shared, timeout: Duration) -> Result<(), Code> {
+        let ask = || match &self.topic {
+            Some(topic) => topic.look_up(timeout).map_err(|f| f.code),
+            None => Err(Code::TOPIC_EXCEPTION),
+        };
+        let mut answer = ask();
+        if answer.is_err_and(is_missing) {
+            // A topic that was just created is not known to every broker at once.
+            std::thread::sleep(AGAIN);
+            answer = ask();
+        }
+        let rules = answer
+            .ok()
+            .and_then(|_| Rules::ask(&shared.client, &self.name, shared.limit));
+        self.answered(shared, answer, rules);
+        answer.map(drop)
+    }
+
+    /// What is wrong with a message, if something is. Blocks while the topic is not known, until `deadline` at most.
+    pub(super) fn refuses(&self, shared: &Shared, message: &Message, deadline: Instant) -> Option<Report> {
+        loop {
+            let state = self.state.lock();
+            if state.partitions > 0 {
+                return state
+                    .rules
+                    .check(message, message.partition.unwrap_or(0), state.partitions);
+            }
+            drop(state);
+            let left = deadline.saturating_duration_since(Instant::now());
+            let code = match self.look_up(shared, left.min(LOOKUP)) {
+                Ok(()) => continue,
+                Err(code) if is_missing(code) => return Some(Report::TopicMissing),
+                Err(code) => code,
+            };
+            if matches!(code, Code::TOPIC_AUTHORIZATION | Code::TOPIC_EXCEPTION) || left <= AGAIN {
+                return Some(Report::Failed { code, maybe: false });
+            }
+            std::thread::sleep(AGAIN);
         }
     }
 

@@ -9,6 +9,7 @@ mod rules;
 mod spread;
 
 pub(crate) use destination::Destination;
+pub(crate) use outcome::outcomes;
 pub(crate) use publisher::KafkaPublisher;
 pub(crate) use rules::HEADROOM;
 
@@ -26,7 +27,7 @@ use std::{
         atomic::{AtomicBool, AtomicUsize, Ordering},
         mpsc,
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 use tokio::sync::Notify;
 
@@ -61,6 +62,16 @@ impl Producer {
     pub(crate) fn start(config: &KafkaConfig, health: Arc<Health>) -> Result<Arc<Self>> {
         let client = Client::producer(config.producer_conf()?)
             .map_err(|why| Error::invalid(format!("kafka producer: {why}")))?;
+        Self::over(client, config, config.publish_deadline, health)
+    }
+
+    /// Over a client that is there already; a message gets `deadline`.
+    pub(crate) fn over(
+        client: Arc<Client>,
+        config: &KafkaConfig,
+        deadline: Duration,
+        health: Arc<Health>,
+    ) -> Result<Arc<Self>> {
         let queue = client.main();
         let (lookups, inbox) = mpsc::channel();
         let shared = Arc::new(Shared {
@@ -70,7 +81,7 @@ impl Producer {
             health,
             partitioner: config.partitioner,
             limit: config.message_max(),
-            deadline: config.publish_deadline,
+            deadline,
             refresh: config.metadata_refresh,
             destinations: Mutex::default(),
             in_flight: AtomicUsize::new(0),
@@ -110,6 +121,27 @@ impl Producer {
         let batch = self.take(topic, messages);
         batch.finished().await;
         outcome::outcomes(&batch)
+    }
+
+    pub(crate) fn client(&self) -> &Arc<Client> {
+        &self.shared.client
+    }
+
+    /// What would be said about a message without sending it, if something is wrong with it. Blocks while the topic is
+    /// looked up, until `deadline` at most.
+    pub(crate) fn refuses(&self, topic: &str, message: &Message, deadline: Instant) -> Option<Error> {
+        let report = self
+            .shared
+            .destination(topic)
+            .refuses(&self.shared, message, deadline)?;
+        outcome::outcome(topic, report, message)
+            .err()
+            .map(Unsent::into_error)
+    }
+
+    /// Fails whatever is not reported yet, so that the threads end soon after the last owner is gone.
+    pub(crate) fn abandon(&self) {
+        self.shared.client.purge(true);
     }
 
     /// Whether a fatal error ended it; a new one has to be started then.

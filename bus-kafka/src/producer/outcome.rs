@@ -7,7 +7,7 @@ use crate::{
 use bus_core::{Error, ErrorKind, Message, Outcome, Receipt, Result, Unsent};
 
 /// One outcome a message, in order.
-pub(super) fn outcomes(batch: &Delivery) -> Vec<Result<Outcome, Unsent>> {
+pub(crate) fn outcomes(batch: &Delivery) -> Vec<Result<Outcome, Unsent>> {
     let topic = &*batch.destination.name;
     batch
         .reports()
@@ -17,7 +17,7 @@ pub(super) fn outcomes(batch: &Delivery) -> Vec<Result<Outcome, Unsent>> {
         .collect()
 }
 
-fn outcome(topic: &str, report: Report, message: &Message) -> Result<Outcome, Unsent> {
+pub(super) fn outcome(topic: &str, report: Report, message: &Message) -> Result<Outcome, Unsent> {
     let error = match report {
         Report::Stored { partition, offset } => {
             return Ok(Outcome::Stored(Receipt {

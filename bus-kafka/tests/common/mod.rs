@@ -73,6 +73,14 @@ pub(crate) fn source(topic: &str, group: &str, start: Start) -> Source {
     }
 }
 
+/// Outputs and positions together.
+pub(crate) fn exactly_once(topic: &str, group: &str) -> Source {
+    Source {
+        exactly_once: true,
+        ..source(topic, group, Start::Earliest)
+    }
+}
+
 pub(crate) fn everyone(topic: &str, partitions: Option<Vec<u32>>, start: Start) -> Source {
     Source {
         topics: vec![Name::from(topic)],
@@ -95,6 +103,70 @@ pub(crate) fn done(shard: Shard, next: u128) -> Done {
         notes: Bytes::new(),
         outputs: Vec::new(),
     }
+}
+
+/// The same with outputs, each to its topic.
+pub(crate) fn done_with(shard: Shard, next: u128, outputs: Vec<(&str, Message)>) -> Done {
+    Done {
+        outputs: outputs.into_iter().map(|(t, m)| (Name::from(t), m)).collect(),
+        ..done(shard, next)
+    }
+}
+
+/// Payloads that a reader of committed records finds in a topic, up to its end.
+pub(crate) async fn contents(kafka: &Kafka, topic: &str) -> Vec<String> {
+    let ends = kafka.admin().positions(topic, Start::Latest).await.unwrap();
+    let mut reader = Member::join(kafka, everyone(topic, None, Start::Earliest)).await;
+    reader
+        .until("the end of the topic", |m| m.caught_up.len() == ends.len())
+        .await;
+    let payloads = reader.payloads();
+    reader.subscriber.close().await.unwrap();
+    payloads
+}
+
+/// Readers see a transaction as soon as its markers are written, which is shortly after its commit was confirmed.
+pub(crate) async fn until_contents(kafka: &Kafka, topic: &str, expected: &[&str]) {
+    let deadline = Instant::now() + SOON;
+    loop {
+        let found = contents(kafka, topic).await;
+        if found == expected {
+            return;
+        }
+        assert!(
+            Instant::now() < deadline && found.len() <= expected.len(),
+            "expected {expected:?}, found {found:?}"
+        );
+    }
+}
+
+pub(crate) async fn lag(kafka: &Kafka, group: &str) -> Vec<bus_core::TopicLag> {
+    kafka.admin().lag(group).await.unwrap()
+}
+
+/// Changes a topic's setting, as an administrator would.
+pub(crate) async fn alter(topic: &str, setting: &str, value: &str) {
+    use rdkafka::{
+        ClientConfig,
+        admin::{AdminClient, AdminOptions, AlterConfig, ResourceSpecifier},
+        client::DefaultClientContext,
+    };
+    let client: AdminClient<DefaultClientContext> = ClientConfig::new()
+        .set("bootstrap.servers", brokers())
+        .create()
+        .unwrap();
+    let change = AlterConfig::new(ResourceSpecifier::Topic(topic)).set(setting, value);
+    let results = client
+        .alter_configs([&change], &AdminOptions::new())
+        .await
+        .unwrap();
+    results.into_iter().for_each(|r| assert!(r.is_ok(), "{r:?}"));
+}
+
+/// What a group has stored in partition 0, and how far that is from the end.
+pub(crate) async fn stored(kafka: &Kafka, group: &str) -> (u128, u64) {
+    let lag = lag(kafka, group).await;
+    (lag[0].position, lag[0].behind)
 }
 
 /// A subscription with what it has seen.
