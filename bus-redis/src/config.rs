@@ -31,6 +31,7 @@ pub struct RedisConfig {
     pub(crate) publish_timeout: Duration,
     pub(crate) connect_timeout: Duration,
     pub(crate) retention: Duration,
+    pub(crate) abandoned_after: Duration,
     pub(crate) message_max: usize,
     pub(crate) partitioner: Partitioner,
 }
@@ -55,6 +56,7 @@ impl RedisConfig {
             publish_timeout: Duration::from_secs(30),
             connect_timeout: Duration::from_secs(5),
             retention: Duration::from_secs(7 * 24 * 3600),
+            abandoned_after: Duration::from_secs(7 * 24 * 3600),
             message_max: 64 * 1024 * 1024,
             partitioner: Partitioner::Murmur2,
         }
@@ -103,6 +105,13 @@ impl RedisConfig {
     /// How long records of topics without a retention of their own are kept (default 7 days).
     pub fn retention(mut self, retention: Duration) -> Self {
         self.retention = retention;
+        self
+    }
+    /// How long a group without a live member still holds back trimming (default 7 days: longer than any planned stop;
+    /// a test group that was forgotten must not fill the server). Such a group is named in a warning and by
+    /// [`Admin::facts`](bus_core::Admin::facts), and gets `DataLoss` for what is gone when it comes back.
+    pub fn abandoned_after(mut self, time: Duration) -> Self {
+        self.abandoned_after = time;
         self
     }
     /// The largest message: key, payload and headers in bytes (default 64 MiB: the server and every reader hold a

@@ -1,6 +1,6 @@
 //! What every part of one backend shares.
 
-use crate::{RedisConfig, health::Health, topics::Topics, wire::Link};
+use crate::{RedisConfig, health::Health, janitor::Janitor, topics::Topics, wire::Link};
 use std::sync::Arc;
 
 /// Settings, the topics' cache, and the connection for occasional calls.
@@ -10,6 +10,7 @@ pub(crate) struct Context {
     pub(crate) health: Arc<Health>,
     pub(crate) link: Arc<Link>,
     pub(crate) topics: Topics,
+    pub(crate) janitor: Janitor,
 }
 
 impl Context {
@@ -22,6 +23,7 @@ impl Context {
             health,
             link,
             topics,
+            janitor: Janitor::default(),
         }
     }
     /// A connection of its own for one part.

@@ -62,13 +62,20 @@ pub(crate) fn lease(stream: &str, group: &str) -> String {
 
 /// The last sequence that a publisher stored in the partition that this stream is.
 pub(crate) fn marker(stream: &str, topic: &str, partition: u32, publisher: &str) -> String {
-    match (numbered(stream), tag(stream)) {
-        (Some((_, number)), _) => format!("{{{number}}}:bus:pid:{topic}:{publisher}"),
-        (None, tag) => {
-            let tag = tag.unwrap_or(stream);
-            format!("{{{tag}}}:bus:pid:{topic}:{publisher}:{partition}")
-        }
+    match numbered(stream) {
+        Some((_, number)) => format!("{{{number}}}:bus:pid:{topic}:{publisher}"),
+        None => format!("{{{}}}:bus:pid:{topic}:{publisher}:{partition}", slot_of(stream)),
     }
+}
+
+/// When the partition that this stream is was trimmed last, by whomever.
+pub(crate) fn gate(stream: &str, topic: &str, partition: u32) -> String {
+    format!("{{{}}}:bus:trimmed:{topic}:{partition}", slot_of(stream))
+}
+
+/// What decides about the slot of a key.
+fn slot_of(key: &str) -> &str {
+    tag(key).unwrap_or(key)
 }
 
 #[cfg(test)]
@@ -86,6 +93,8 @@ mod tests {
         assert_eq!(first, "orders:{0}");
         assert_eq!(lease("orders:{3}", "billing"), "orders:bus:billing:{3}");
         assert_eq!(marker("orders:{3}", "orders", 3, "u"), "{3}:bus:pid:orders:u");
+        assert_eq!(gate("orders:{3}", "orders", 3), "{3}:bus:trimmed:orders:3");
+        assert_eq!(gate("orders", "orders", 0), "{orders}:bus:trimmed:orders:0");
 
         let (first, rest) = patterns("orders.billing.dlq", 1, Some(("orders", 1)));
         assert_eq!(

@@ -41,6 +41,7 @@ mod error;
 mod facts;
 mod health;
 mod id;
+mod janitor;
 mod keys;
 mod password;
 mod preflight;

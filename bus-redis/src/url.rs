@@ -6,8 +6,7 @@ use std::time::Duration;
 use url::Url;
 
 /// The options of a URL, and their forms.
-const OPTIONS: &str =
-    "client.id, ttl, grace, publish.timeout, connect.timeout, retention, message.max, partitioner";
+const OPTIONS: &str = "client.id, ttl, grace, publish.timeout, connect.timeout, retention, abandoned.after, message.max, partitioner";
 
 impl RedisConfig {
     /// Reads `redis://[user[:password]@]host[:port][/database][?option=value&…]`.
@@ -20,6 +19,7 @@ impl RedisConfig {
     /// | `publish.timeout` | a duration: how long a publish is tried | `30s` |
     /// | `connect.timeout` | a duration: how long connecting and any answer may take | `5s` |
     /// | `retention` | a duration: for topics without one of their own | `7d` |
+    /// | `abandoned.after` | a duration: how long a group without a member holds back trimming | `7d` |
     /// | `message.max` | bytes, or with `KiB`, `MiB` | `64MiB` |
     /// | `partitioner` | `murmur2` or `crc32` | `murmur2` |
     ///
@@ -80,12 +80,13 @@ impl RedisConfig {
                 Ok(ttl) if ttl >= Self::TTL_MIN => self.ttl = ttl,
                 _ => return wrong("a duration of at least 500ms, such as `10s`"),
             },
-            "grace" | "publish.timeout" | "connect.timeout" | "retention" => {
+            "grace" | "publish.timeout" | "connect.timeout" | "retention" | "abandoned.after" => {
                 let Ok(time) = time() else { return wrong(TIME) };
                 match name {
                     "grace" => self.grace = time,
                     "publish.timeout" => self.publish_timeout = time,
                     "connect.timeout" => self.connect_timeout = time,
+                    "abandoned.after" => self.abandoned_after = time,
                     _ => self.retention = time,
                 }
             }
@@ -167,7 +168,7 @@ mod tests {
     #[test]
     fn everything_can_be_said_in_a_url() {
         let url = "redis://app:p%40ss@[::1]:7000/3?client.id=x&ttl=2s&grace=1m&publish.timeout=5s&connect.timeout=500ms\
-                   &retention=1d&message.max=1MiB&partitioner=crc32";
+                   &retention=1d&abandoned.after=2d&message.max=1MiB&partitioner=crc32";
         let config = RedisConfig::from_url(url).unwrap();
         let expected = RedisConfig::new("::1", 7000)
             .database(3)
@@ -179,6 +180,7 @@ mod tests {
             .publish_timeout(Duration::from_secs(5))
             .connect_timeout(Duration::from_millis(500))
             .retention(Duration::from_secs(86400))
+            .abandoned_after(Duration::from_secs(2 * 86400))
             .message_max(1 << 20)
             .partitioner(Partitioner::Crc32);
         assert_eq!(config, expected);

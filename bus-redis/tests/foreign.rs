@@ -243,6 +243,8 @@ async fn retention_trims_up_to_the_slowest_group() {
         .create(&[TopicSpec::new(topic.clone()).retention(Duration::from_millis(1))])
         .await
         .unwrap();
+    let mut slow = Member::join(&backend, group(&topic, &unique("slow"))).await;
+    let mut fast = Member::join(&backend, group(&topic, &unique("fast"))).await;
     let publisher = backend.publisher().await.unwrap();
     publish(
         &publisher,
@@ -250,8 +252,6 @@ async fn retention_trims_up_to_the_slowest_group() {
         (0..1000).map(|i| Message::new(format!("{i}"))).collect(),
     )
     .await;
-    let mut slow = Member::join(&backend, group(&topic, &unique("slow"))).await;
-    let mut fast = Member::join(&backend, group(&topic, &unique("fast"))).await;
     slow.until(|m| m.records.len() == 1000).await;
     fast.until(|m| m.records.len() == 1000).await;
     let settled = slow.records[500].1.position();

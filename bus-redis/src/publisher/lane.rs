@@ -3,7 +3,11 @@
 use super::call::Call;
 use crate::{entry, keys, topics::TopicInfo, wire::encode};
 use bus_core::{Error, Message, Name, Outcome, Receipt, Unsent};
-use std::{collections::VecDeque, sync::Arc, time::Instant};
+use std::{
+    collections::VecDeque,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 /// Messages of one pack at most, so that a server's other clients are not kept waiting long.
 const PACK_MESSAGES: usize = 1000;
@@ -11,6 +15,10 @@ const PACK_MESSAGES: usize = 1000;
 const PACK_BYTES: usize = 1024 * 1024;
 /// How long a marker outlives its publisher's last message, in seconds.
 const MARKER_LIFE: &[u8] = b"86400";
+
+/// Waits of a pack that was refused for now.
+const FIRST_WAIT: Duration = Duration::from_millis(50);
+const LONGEST_WAIT: Duration = Duration::from_secs(1);
 
 /// How a pack is made to be stored once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,6 +68,8 @@ pub(crate) struct Lane {
     pub(crate) unclear: bool,
     /// Why the server refused the pack that flies, for now: it is certainly not stored, and waits to be sent again.
     pub(crate) refused: Option<Error>,
+    /// How often in a row.
+    refusals: u32,
     /// In the list of lanes that have something to send.
     pub(crate) ready: bool,
 }
@@ -84,6 +94,7 @@ impl Lane {
             low: 0,
             unclear: false,
             refused: None,
+            refusals: 0,
             ready: false,
         }
     }
@@ -176,10 +187,19 @@ impl Lane {
         }
     }
 
+    /// The server refused the pack for now; how long it waits before it flies again. A full server refuses a while, and
+    /// every attempt costs it the pack's bytes.
+    pub(crate) fn refuse(&mut self, error: Error) -> Duration {
+        self.refused = Some(error);
+        self.refusals += 1;
+        (FIRST_WAIT * (1 << (self.refusals - 1).min(5))).min(LONGEST_WAIT)
+    }
+
     /// The pack that flew is stored: at these positions, where they are known.
     pub(crate) fn stored(&mut self, positions: &[u128]) {
         let Some(pack) = self.flying.take() else { return };
         self.low = pack.sequence;
+        self.refusals = 0;
         let mut nth = 0;
         for part in pack.parts {
             part.call.settle(&part.indexes, |index| {
@@ -196,6 +216,7 @@ impl Lane {
     /// The pack that flew is not stored, or unclear, and nothing behind it will be.
     pub(crate) fn failed(&mut self, error: &Error, unclear: bool) {
         self.refused = None;
+        self.refusals = 0;
         if let Some(pack) = self.flying.take() {
             match unclear {
                 true => self.unclear = true,

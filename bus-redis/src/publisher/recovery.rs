@@ -8,6 +8,9 @@ use crate::{
 use bus_core::{Error, Result};
 use tokio::time::timeout;
 
+/// Seconds after which no request of a connection that is gone arrives any more.
+const LATE: &[u8] = b"60";
+
 impl Task {
     pub(super) async fn reconnect(&mut self) -> Result<Conn> {
         let config = self.context.config.clone();
@@ -81,5 +84,28 @@ impl Task {
             state.landed(*number);
         }
         Ok(())
+    }
+
+    /// Takes the markers away that nobody will look at again: a thousand short-lived publishers must not leave a day's
+    /// worth behind. Through scripts a request may still be on its way that only its marker can recognise.
+    pub(super) async fn clean_up(&self, conn: &mut Conn) {
+        let mut pipeline = Pipeline::new();
+        {
+            let state = self.shared.state.lock();
+            for lane in state
+                .lanes
+                .iter()
+                .filter(|lane| lane.sequence > 0 && !lane.unclear)
+            {
+                match state.form {
+                    Form::Transaction => pipeline.add(&[b"UNLINK", lane.marker.as_bytes()]),
+                    Form::Script => pipeline.add(&[b"EXPIRE", lane.marker.as_bytes(), LATE]),
+                };
+            }
+        }
+        if !pipeline.is_empty() {
+            // Nothing depends on it: they expire by themselves.
+            let _ = timeout(self.context.config.connect_timeout, conn.call(&pipeline)).await;
+        }
     }
 }

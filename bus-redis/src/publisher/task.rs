@@ -8,6 +8,7 @@ use super::{
 use crate::{
     Context,
     error::{broken, classify, silent},
+    janitor::Janitor,
     scripts::Script,
     wire::Conn,
 };
@@ -21,7 +22,7 @@ use std::{
 use tokio::time::{sleep_until, timeout};
 
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
-/// How long a pack waits that the server refused for now.
+/// How often packs that the server refused for now are looked at.
 const REFUSED: Duration = Duration::from_millis(50);
 /// How often overdue packs are looked for, while there are any packs.
 const LOOK: Duration = Duration::from_millis(100);
@@ -64,7 +65,7 @@ impl Task {
             };
             let error = match conn {
                 Ok(mut conn) => match self.serve(&mut conn).await {
-                    Ok(()) => return,
+                    Ok(()) => return self.clean_up(&mut conn).await,
                     Err(error) => {
                         // A connection that worked is replaced at once; one after the other that does not, ever later.
                         if std::mem::take(&mut self.worked) {
@@ -199,7 +200,7 @@ impl Task {
         let mut state = self.shared.state.lock();
         let mut again = Vec::new();
         self.refused.retain(|(at, number)| {
-            let due = now.duration_since(*at) >= REFUSED;
+            let due = now >= *at;
             if due {
                 again.push(*number);
             }
@@ -275,8 +276,11 @@ impl Task {
             if error.is_transient() {
                 // Refused as a whole, so that it may be sent again as it is.
                 tracing::debug!(%error, "publish is sent again");
-                lane.refused = Some(error);
-                self.refused.push((Instant::now(), number));
+                if text.starts_with("OOM") {
+                    self.context.janitor.full(&lane.topic);
+                }
+                let wait = lane.refuse(error);
+                self.refused.push((Instant::now() + wait, number));
                 return Ok(());
             }
             lane.failed(&error, false);
@@ -293,8 +297,8 @@ impl Task {
                         "redis lost records that it had confirmed: its history went back"
                     );
                     lane.low = marker.unwrap_or(0) as u64;
-                    lane.refused = Some(Error::unavailable("redis lost records that it had confirmed"));
-                    self.refused.push((Instant::now(), number));
+                    let wait = lane.refuse(Error::unavailable("redis lost records that it had confirmed"));
+                    self.refused.push((Instant::now() + wait, number));
                     return Ok(());
                 }
                 _ => {
@@ -319,6 +323,11 @@ async fn look_up(context: Arc<Context>, shared: Arc<Shared>, name: Name) {
     let mut pause = Duration::from_millis(20);
     let result = loop {
         match context.topics.look_up(&name).await {
+            Ok(info) => {
+                // A topic may have no reader who trims it.
+                Janitor::uses(&context, &info);
+                break Ok(info);
+            }
             Err(error) if error.is_transient() && Instant::now() + pause < deadline => {
                 tokio::time::sleep(pause).await;
                 pause = (pause * 2).min(LONGEST_PAUSE);

@@ -17,6 +17,7 @@ pub(crate) enum Script {
     Trim,
     Create,
     Facts,
+    Register,
 }
 
 /// Where a full server must still run it (or it could never be drained), `allow-oom`; else it is refused before it starts.
@@ -35,7 +36,7 @@ macro_rules! source {
 
 impl Script {
     /// All of them, in the order of their numbers.
-    pub(crate) const ALL: [(Script, &'static str); 12] = [
+    pub(crate) const ALL: [(Script, &'static str); 13] = [
         (Script::Produce, source!(adds "produce.lua")),
         (Script::Start, source!(drains "start.lua")),
         (Script::Acquire, source!(drains "acquire.lua")),
@@ -48,6 +49,7 @@ impl Script {
         (Script::Trim, source!(drains "trim.lua")),
         (Script::Create, source!(adds "create.lua")),
         (Script::Facts, source!(drains "facts.lua")),
+        (Script::Register, source!(drains "register.lua")),
     ];
 }
 

@@ -1,12 +1,13 @@
 -- Fixes where a group begins in one partition. A group that exists keeps its position.
--- KEYS: stream. ARGV: group, id (`$`: the end; ``: only look).
+-- KEYS: stream, lease. ARGV: group, id (`$`: the end; ``: only look).
 local stream = info(KEYS[1])
 if not stream then return { 'GONE' } end
 local group = group_of(KEYS[1], ARGV[1])
-if group then
-  if group['consumers'] > 0 or group['pending'] > 0 then return { 'BUSY', group['consumers'], group['pending'] } end
-  return { 'EXISTS' }
+if group and (group['consumers'] > 0 or group['pending'] > 0) then
+  return { 'BUSY', group['consumers'], group['pending'] }
 end
-if ARGV[2] == '' then return { 'NONE' } end
-ensure_group(KEYS[1], stream, ARGV[1], ARGV[2])
-return { 'OK' }
+if not group and ARGV[2] == '' then return { 'NONE' } end
+if not group then ensure_group(KEYS[1], stream, ARGV[1], ARGV[2]) end
+-- Somebody is coming: from now on the group holds back what it has not read.
+redis.call('HSET', KEYS[2], 'seen', string.format('%.0f', now_ms()))
+return { group and 'EXISTS' or 'OK' }

@@ -85,9 +85,11 @@ async fn fix_start(context: &Context, group: &str, info: &TopicInfo, start: &Sta
             true => start::last_settled(start, partition),
             false => "0-0".into(),
         };
+        let stream = info.stream(partition);
+        let lease = keys::lease(&stream, group);
         pipeline.script(
             Script::Start,
-            &[info.stream(partition).as_bytes()],
+            &[stream.as_bytes(), lease.as_bytes()],
             &[group.as_bytes(), id.as_bytes()],
         );
     }
@@ -120,14 +122,10 @@ async fn fix_start(context: &Context, group: &str, info: &TopicInfo, start: &Sta
         }
     }
     let mut pipeline = Pipeline::new();
-    pipeline.add(&[b"SADD", keys::GROUPS, group.as_bytes()]);
+    pipeline.script(Script::Register, &[keys::GROUPS], &[b"SADD", group.as_bytes()]);
     let partitions = info.partitions.to_string();
-    pipeline.add(&[
-        b"HSET",
-        registry.as_bytes(),
-        info.name.as_bytes(),
-        partitions.as_bytes(),
-    ]);
+    let words = [&b"HSET"[..], info.name.as_bytes(), partitions.as_bytes()];
+    pipeline.script(Script::Register, &[registry.as_bytes()], &words);
     for reply in link.call(&pipeline).await?.values {
         link.check(reply)?;
     }

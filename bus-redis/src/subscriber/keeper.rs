@@ -8,6 +8,7 @@ use super::{
 use crate::{
     Context,
     facts::Facts,
+    janitor::Janitor,
     keys,
     scripts::Script,
     wire::{Link, Pipeline, Value},
@@ -121,7 +122,10 @@ impl Keeper {
             }
         }
         self.overdue().await?;
-        self.trim().await
+        for topic in self.topics.iter().filter(|t| !t.lost) {
+            Janitor::uses(&self.context, &topic.info);
+        }
+        Ok(false)
     }
 
     async fn ask(&mut self, now: Instant) -> (Vec<Ask>, Pipeline) {
@@ -240,21 +244,6 @@ impl Keeper {
         for topic in &mut self.topics {
             topic.forget_sightings();
         }
-    }
-
-    async fn trim(&mut self) -> Result<bool> {
-        let now = Instant::now();
-        for topic in self.topics.iter_mut().filter(|t| !t.lost && !t.info.compact) {
-            let retention = topic.info.retention.unwrap_or(self.context.config.retention);
-            for partition in 0..topic.info.partitions {
-                let held = self.shared.lock().held.contains_key(&(topic.index, partition));
-                if held && topic.trim_is_due(partition, now, retention) {
-                    let stream = &topic.streams[partition as usize];
-                    crate::retention::trim(&self.link, &topic.info.name, stream, retention).await?;
-                }
-            }
-        }
-        Ok(false)
     }
 
     /// Leaves the group: everything still owned is given back at once, in one round.

@@ -15,7 +15,6 @@ pub(crate) struct Watched {
     pub(crate) streams: Vec<Arc<str>>,
     pub(crate) leases: Vec<Arc<str>>,
     pub(crate) sightings: Vec<Option<Sighting>>,
-    trimmed: Vec<Option<Instant>>,
     /// It was deleted or made anew.
     pub(crate) lost: bool,
 }
@@ -43,7 +42,6 @@ impl Watched {
             streams: Vec::new(),
             leases: Vec::new(),
             sightings: Vec::new(),
-            trimmed: Vec::new(),
             lost: false,
         };
         watched.update(info, group);
@@ -57,7 +55,6 @@ impl Watched {
             self.leases.push(keys::lease(&stream, group).into());
             self.streams.push(stream.into());
             self.sightings.push(None);
-            self.trimmed.push(None);
         }
         self.info = info;
     }
@@ -86,17 +83,6 @@ impl Watched {
     /// After a change of the server's history what was seen proves nothing.
     pub(crate) fn forget_sightings(&mut self) {
         self.sightings.iter_mut().for_each(|seen| *seen = None);
-    }
-
-    /// Whether to trim now; the first time soon after the partition was gained, then twice a retention, within bounds.
-    pub(crate) fn trim_is_due(&mut self, partition: u32, now: Instant, retention: Duration) -> bool {
-        let period = (retention / 2).clamp(Duration::from_secs(1), Duration::from_secs(30));
-        let last = &mut self.trimmed[partition as usize];
-        let due = last.is_none_or(|at| now.duration_since(at) >= period);
-        if due {
-            *last = Some(now);
-        }
-        due
     }
 }
 

@@ -8,6 +8,7 @@
     clippy::panic
 )]
 
+pub mod full;
 pub mod member;
 pub mod proxy;
 pub mod server;

@@ -1,94 +1,61 @@
 //! A redis-server of one's own, for what would disturb others.
 
-use std::{
-    io::{Read, Write},
-    net::{TcpListener, TcpStream},
-    path::PathBuf,
-    process::{Child, Command, Stdio},
-    time::{Duration, Instant},
-};
+use bus_brokers::{Redis, RedisOptions, RedisVersion};
 
 pub struct Server {
     pub port: u16,
-    child: Child,
-    directory: PathBuf,
-    arguments: Vec<String>,
+    redis: Redis,
 }
 
 impl Server {
-    /// Starts `redis-server` from the PATH on a free port, with these settings besides.
+    /// The oldest supported version, with these settings.
     pub fn start(arguments: &[&str]) -> Self {
-        let port = TcpListener::bind("127.0.0.1:0")
-            .unwrap()
-            .local_addr()
-            .unwrap()
-            .port();
-        let directory = std::env::temp_dir().join(format!("bus-redis-{}-{port}", std::process::id()));
-        std::fs::create_dir_all(&directory).unwrap();
-        let arguments: Vec<String> = arguments.iter().map(|a| a.to_string()).collect();
-        let child = spawn(port, &directory, &arguments);
-        let server = Self {
-            port,
-            child,
-            directory,
-            arguments,
-        };
-        server.wait();
-        server
+        Self::with(RedisOptions::new(), arguments)
+    }
+    /// Redis 8, with these settings.
+    pub fn start_8(arguments: &[&str]) -> Self {
+        Self::with(RedisOptions::new().version(RedisVersion::V8), arguments)
+    }
+    fn with(options: RedisOptions, arguments: &[&str]) -> Self {
+        let options = arguments.iter().fold(options, |options, word| options.arg(word));
+        let redis = Redis::start(options).unwrap();
+        let port = redis.url().rsplit(':').next().unwrap().parse().unwrap();
+        Self { port, redis }
     }
     pub fn url(&self) -> String {
-        format!("redis://127.0.0.1:{}", self.port)
+        self.redis.url().into()
     }
     /// Ends it at once, as a crash does.
-    pub fn kill(&mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
+    pub fn kill(&self) {
+        self.redis.kill9().unwrap();
     }
     /// Starts it again with what it has on its disk.
-    pub fn restart(&mut self) {
-        self.child = spawn(self.port, &self.directory, &self.arguments);
-        self.wait();
+    pub fn restart(&self) {
+        self.redis.restart().unwrap();
     }
-    fn wait(&self) {
-        let end = Instant::now() + super::DEADLINE;
-        loop {
-            // Any answer will do: it may ask for a password.
-            if answers(self.port) {
-                return;
-            }
-            assert!(
-                Instant::now() < end,
-                "redis-server does not come up on port {}",
-                self.port
-            );
-            std::thread::sleep(Duration::from_millis(20));
-        }
+    /// Stops its process without ending it.
+    pub fn pause(&self) {
+        self.redis.pause().unwrap();
     }
-}
-
-fn answers(port: u16) -> bool {
-    let Ok(mut stream) = TcpStream::connect(("127.0.0.1", port)) else {
-        return false;
-    };
-    let mut answer = [0; 8];
-    let asked = stream.write_all(b"PING\r\n").is_ok() && stream.read(&mut answer).is_ok();
-    asked && (answer.starts_with(b"+PONG") || answer.starts_with(b"-NOAUTH"))
-}
-
-fn spawn(port: u16, directory: &PathBuf, arguments: &[String]) -> Child {
-    Command::new("redis-server")
-        .args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", ""])
-        .args(arguments)
-        .current_dir(directory)
-        .stdout(Stdio::null())
-        .spawn()
-        .expect("redis-server in PATH")
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-        let _ = std::fs::remove_dir_all(&self.directory);
+    pub fn resume(&self) {
+        self.redis.resume().unwrap();
+    }
+    pub fn pid(&self) -> u32 {
+        self.redis.pid().unwrap()
+    }
+    /// One command of an independent client.
+    pub fn command<T: redis::FromRedisValue>(&self, words: &[&str]) -> T {
+        let (name, rest) = words.split_first().unwrap();
+        redis::cmd(name)
+            .arg(rest)
+            .query(&mut super::foreign(&self.url()))
+            .unwrap()
+    }
+    /// A field of `INFO`.
+    pub fn info(&self, field: &str) -> String {
+        let info: String = self.command(&["INFO"]);
+        let prefix = format!("{field}:");
+        let value = info.lines().find_map(|line| line.strip_prefix(&*prefix));
+        value.unwrap_or_default().trim().to_owned()
     }
 }
