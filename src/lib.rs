@@ -2,6 +2,7 @@
 
 mod codec;
 mod connect;
+pub mod layer;
 
 pub use bus_core::{
     Ack, Admin, Backend, Backoff, Batch, Bytes, Codec, Control, Delivery, Done, Entry, Error, ErrorKind,

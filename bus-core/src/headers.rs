@@ -28,6 +28,9 @@ impl Headers {
         self.0.retain(|(n, _)| *n != name);
         self.0.push((name, Some(value.into())));
     }
+    pub(crate) fn append(&mut self, more: Headers) {
+        self.0.extend(more.0);
+    }
     /// The last value of that name; `None` where there is none or it is null.
     pub fn get(&self, name: &str) -> Option<&[u8]> {
         self.iter()

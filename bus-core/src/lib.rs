@@ -18,6 +18,7 @@ pub mod flow;
 mod gate;
 mod group;
 mod headers;
+pub mod layer;
 mod message;
 pub mod partition;
 mod pending;
@@ -31,7 +32,6 @@ mod start;
 mod stats;
 mod subscribe;
 mod subscription;
-mod sync;
 mod topic;
 
 pub(crate) use again::again;

@@ -44,7 +44,7 @@ pub struct Subscription<T, C> {
 #[derive(Clone, Debug)]
 pub struct Control {
     commands: mpsc::WeakUnboundedSender<Command>,
-    outcome: Arc<OnceLock<Option<Error>>>,
+    pub(crate) outcome: Arc<OnceLock<Option<Error>>>,
     pub(crate) counters: Arc<Counters>,
 }
 

@@ -3,6 +3,7 @@
 
 #[cfg(feature = "kafka")]
 pub(crate) mod kafka;
+pub(crate) mod layers;
 #[cfg(feature = "memory")]
 pub(crate) mod memory;
 #[cfg(feature = "redis")]

@@ -25,6 +25,7 @@ mod driver;
 mod harness;
 mod history;
 mod lab;
+mod layered;
 mod member;
 mod run;
 mod work;
@@ -33,6 +34,7 @@ pub use check::{CHECKS, Check};
 pub use failure::Failure;
 pub use harness::Harness;
 pub use history::{Happening, History, Id, Place, Tally, What};
+pub use layered::Layered;
 pub use run::{run, test};
 
 pub(crate) use lab::Lab;

@@ -3,12 +3,13 @@
 //! A slot is freed because of its own delivery and nobody else, also after its shard was lost, so there is no
 //! generation to compare: an ack is one `fetch_or` and one load.
 
-use crate::{
-    Batch, Message, Name,
-    sync::{AtomicU32, AtomicU64, Mutex},
-};
+use crate::{Batch, Message, Name};
+use parking_lot::Mutex;
 use std::{
-    sync::{Arc, atomic::Ordering::SeqCst},
+    sync::{
+        Arc,
+        atomic::{AtomicU32, AtomicU64, Ordering::SeqCst},
+    },
     time::{Duration, Instant},
 };
 
@@ -230,10 +231,3 @@ impl std::ops::IndexMut<u32> for Slab {
         &mut self.slots[slot as usize]
     }
 }
-
-#[cfg(all(test, loom))]
-#[path = "slots_loom.rs"]
-mod loom;
-#[cfg(all(test, not(loom)))]
-#[path = "slots_model.rs"]
-mod model;

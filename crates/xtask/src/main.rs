@@ -8,7 +8,6 @@ mod docker;
 mod features;
 mod firewall;
 mod interrupt;
-mod loom;
 mod report;
 mod step;
 mod summary;

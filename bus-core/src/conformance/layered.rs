@@ -1,0 +1,59 @@
+//! A harness whose backends are wrapped: the suite has to hold through every layer.
+
+use super::Harness;
+use crate::{Backend, Message, Result};
+use async_trait::async_trait;
+use std::{fmt, sync::Arc, time::Duration};
+
+type Wrap = dyn Fn(Arc<dyn Backend>) -> Arc<dyn Backend> + Send + Sync;
+
+/// A harness around another one, with a layer around each of its backends.
+pub struct Layered {
+    name: String,
+    harness: Arc<dyn Harness>,
+    wrap: Box<Wrap>,
+}
+
+impl Layered {
+    /// The backends of `harness`, each through `wrap`; in reports the name of the layer follows the backend's.
+    pub fn new(
+        layer: &str,
+        harness: Arc<dyn Harness>,
+        wrap: impl Fn(Arc<dyn Backend>) -> Arc<dyn Backend> + Send + Sync + 'static,
+    ) -> Self {
+        Self {
+            name: format!("{} through {layer}", harness.name()),
+            harness,
+            wrap: Box::new(wrap),
+        }
+    }
+}
+
+impl fmt::Debug for Layered {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Layered").field(&self.name).finish()
+    }
+}
+
+#[async_trait]
+#[deny(clippy::missing_trait_methods)]
+impl Harness for Layered {
+    fn name(&self) -> &str {
+        &self.name
+    }
+    fn server(&self) -> &str {
+        self.harness.server()
+    }
+    async fn backend(&self) -> Result<Arc<dyn Backend>> {
+        Ok((self.wrap)(self.harness.backend().await?))
+    }
+    fn session(&self) -> Duration {
+        self.harness.session()
+    }
+    fn patience(&self) -> Duration {
+        self.harness.patience()
+    }
+    async fn foreign(&self, topic: &str) -> Result<Message> {
+        self.harness.foreign(topic).await
+    }
+}
