@@ -198,7 +198,7 @@ async fn a_server_that_is_gone_fails_a_publish_at_its_deadline_and_close_is_boun
 #[tokio::test(flavor = "multi_thread")]
 async fn a_restart_of_the_server_is_survived_by_both_sides() {
     let server = Server::start(&["--appendonly", "yes", "--appendfsync", "always"]);
-    let backend = Redis::connect_url(&format!("{}?ttl=2s", server.url()))
+    let backend = Redis::connect_url(&format!("{}?ttl=60s", server.url()))
         .await
         .unwrap();
     let topic = unique("orders");
@@ -214,6 +214,7 @@ async fn a_restart_of_the_server_is_survived_by_both_sides() {
     member.commit_all().await;
     let first = member.shard(0);
     server.kill();
+    let killed = Instant::now();
     let pending = publisher.publish_batch(&topic, vec![Message::new("1")]);
     server.restart();
     assert!(in_time(pending).await[0].is_ok());
@@ -221,6 +222,12 @@ async fn a_restart_of_the_server_is_survived_by_both_sides() {
         .until(|m| m.owned.get(&0).is_some_and(|o| o.0.epoch > first.epoch) && m.records.len() == 2)
         .await;
     assert_eq!(member.payloads(), ["0", "1"]);
+    // Its own lease does not have to run out.
+    assert!(
+        killed.elapsed() < Duration::from_secs(30),
+        "{:?}",
+        killed.elapsed()
+    );
     member.commit_all().await;
     member.subscriber.close().await.unwrap();
 }

@@ -41,7 +41,7 @@ impl Keeper {
                 let key = (watched.index, partition);
                 if !state.held.contains_key(&key)
                     && !state.released.contains_key(&key)
-                    && watched.takeable(partition, now)
+                    && watched.takeable(partition, &self.member, now)
                 {
                     free.push(partition);
                 }

@@ -75,10 +75,14 @@ impl Watched {
             });
         }
     }
-    /// Whether a partition is free, or its owner has shown no life for its whole ttl.
-    pub(crate) fn takeable(&self, partition: u32, now: Instant) -> bool {
+    /// Whether a partition is free, or its owner has shown no life for its whole ttl, or is `member` itself: what it
+    /// does not hold any more, as after a restart of the server, nobody else can be using.
+    pub(crate) fn takeable(&self, partition: u32, member: &str, now: Instant) -> bool {
         let seen = self.sightings.get(partition as usize).and_then(Option::as_ref);
-        seen.is_some_and(|seen| seen.words[0].is_empty() || now.duration_since(seen.since) > seen.ttl)
+        seen.is_some_and(|seen| {
+            let owner = &seen.words[0];
+            owner.is_empty() || owner == member || now.duration_since(seen.since) > seen.ttl
+        })
     }
     /// After a change of the server's history what was seen proves nothing.
     pub(crate) fn forget_sightings(&mut self) {
@@ -125,14 +129,15 @@ mod tests {
         let lease = |beat: &str| Value::List(["a", "7", beat, "1000"].map(|w| Value::Text(w.into())).into());
         let start = Instant::now();
         let after = |ms| start + Duration::from_millis(ms);
-        assert!(!watched.takeable(0, start), "nothing was seen");
+        assert!(!watched.takeable(0, "me", start), "nothing was seen");
         watched.sight(0, &lease("1"), start);
         watched.sight(0, &lease("1"), after(900));
-        assert!(!watched.takeable(0, after(1000)));
-        assert!(watched.takeable(0, after(1001)));
+        assert!(!watched.takeable(0, "me", after(1000)));
+        assert!(watched.takeable(0, "me", after(1001)));
         watched.sight(0, &lease("2"), after(1002));
-        assert!(!watched.takeable(0, after(2000)));
+        assert!(!watched.takeable(0, "me", after(2000)));
+        assert!(watched.takeable(0, "a", after(1002)), "its own");
         watched.sight(0, &Value::List(vec![Value::Nil; 4]), after(2001));
-        assert!(watched.takeable(0, after(2001)), "nobody owns it");
+        assert!(watched.takeable(0, "me", after(2001)), "nobody owns it");
     }
 }

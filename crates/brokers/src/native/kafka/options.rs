@@ -129,7 +129,9 @@ pub(crate) struct Listeners {
 }
 
 /// What does not depend on where it runs.
-const FIXED: [(&str, &str); 16] = [
+const FIXED: [(&str, &str); 17] = [
+    // Half of a small heap by default, and there is little to compact.
+    ("log.cleaner.dedupe.buffer.size", "4194304"),
     ("process.roles", "broker,controller"),
     ("controller.listener.names", "CONTROLLER"),
     ("inter.broker.listener.name", "INNER"),
