@@ -5,7 +5,8 @@ local lease = redis.call('HMGET', KEYS[1], 'owner', 'epoch', 'seq', 'last')
 if lease[1] ~= ARGV[2] or lease[2] ~= ARGV[3] then return { 'FENCED' } end
 local stream = info(KEYS[2])
 if not stream or not group_of(KEYS[2], ARGV[1]) then return { 'GONE' } end
-if lease[3] == ARGV[4] then return { 'DUP', facts(stream) } end
+-- Also one that arrives late, after later ones.
+if tonumber(lease[3]) >= tonumber(ARGV[4]) then return { 'DUP', facts(stream) } end
 if before(ARGV[5], lease[4]) then return { 'BACK', lease[4] } end
 for i = 3, #KEYS do
   local kind = redis.call('TYPE', KEYS[i])['ok']
