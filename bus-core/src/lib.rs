@@ -32,6 +32,7 @@ mod start;
 mod stats;
 mod subscribe;
 mod subscription;
+mod sync;
 mod topic;
 
 pub(crate) use again::again;

@@ -207,20 +207,7 @@ impl Pump {
         for event in events.drain(..) {
             core.flow.input(event, now);
         }
-        let (work, room) = loop {
-            core.flow.step(now);
-            let work = core.flow.work(now);
-            let room = core.flow.room();
-            core.pass_on();
-            if !core.park(&self.shared.marks) {
-                break (work, room);
-            }
-            if !(work.commits.is_empty() && work.release.is_empty() && work.pause.is_empty()) {
-                // First what is in hand, then what was marked meanwhile.
-                self.shared.pump.notify_one();
-                break (work, room);
-            }
-        };
+        let (work, room) = self.shared.turn(&mut core, now);
         if let Some(error) = core.flow.take_failure() {
             drop(core);
             self.fail(running, error);

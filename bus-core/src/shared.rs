@@ -1,11 +1,11 @@
 //! What a subscription's readers, its deliveries and its pump share.
 
 use crate::{
-    Error, Limits, Name,
-    flow::{Claims, Flow, Handout, Marks, Now, Verdict},
+    Error, Limits, Name, Room,
+    flow::{Claims, Flow, Handout, Marks, Now, Verdict, Work},
     stats::Counters,
+    sync::Mutex,
 };
-use parking_lot::Mutex;
 use std::{
     collections::VecDeque,
     sync::{Arc, OnceLock},
@@ -96,6 +96,23 @@ impl Shared {
     pub(crate) fn is_taken(&self, (slot, stamp): (u32, u64)) -> bool {
         // The mark alone would be that of whoever has the slot now: a handler may settle first and go on.
         self.marks.is_lost(slot) && self.core.lock().flow.is_void(slot, stamp)
+    }
+    /// One turn of the pump: what was marked is taken in, and what there is to do comes out.
+    pub(crate) fn turn(&self, core: &mut Core, now: Now) -> (Work, Room) {
+        loop {
+            core.flow.step(now);
+            let work = core.flow.work(now);
+            let room = core.flow.room();
+            core.pass_on();
+            if !core.park(&self.marks) {
+                return (work, room);
+            }
+            if !(work.commits.is_empty() && work.release.is_empty() && work.pause.is_empty()) {
+                // First what is in hand, then what was marked meanwhile.
+                self.pump.notify_one();
+                return (work, room);
+            }
+        }
     }
     /// Wakes every reader: the subscription is over. Only the first end counts.
     pub(crate) fn end(&self, error: Option<Error>) {
@@ -235,6 +252,9 @@ impl Drop for Reader {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, loom))]
+#[path = "shared_loom.rs"]
+mod loom;
+#[cfg(all(test, not(loom)))]
 #[path = "shared_tests.rs"]
 mod tests;

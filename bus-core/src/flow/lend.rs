@@ -5,10 +5,10 @@ use super::{
     machine::{Flow, Handout},
     slots::State,
 };
-use crate::Record;
+use crate::{Record, sync::AtomicU32};
 use std::sync::{
     Arc,
-    atomic::{AtomicU32, Ordering::AcqRel},
+    atomic::Ordering::{AcqRel, Acquire, Release},
 };
 
 /// Above every index: what a recalled loan is set to.
@@ -96,12 +96,11 @@ impl Flow {
         }
         let reader = &mut self.readers[reader];
         reader.slots = slots;
-        reader.claims.0.store(0, std::sync::atomic::Ordering::Release);
+        reader.claims.0.store(0, Release);
     }
     /// Whether a reader holds records that it has not claimed: it comes back by itself.
     pub fn has_lent(&self) -> bool {
-        let unclaimed =
-            |r: &Reader| (r.claims.0.load(std::sync::atomic::Ordering::Acquire) as usize) < r.slots.len();
+        let unclaimed = |r: &Reader| (r.claims.0.load(Acquire) as usize) < r.slots.len();
         self.readers.iter().any(unclaimed)
     }
     /// Whether something may be handed out.
@@ -133,3 +132,7 @@ impl Flow {
         }
     }
 }
+
+#[cfg(all(test, loom))]
+#[path = "lend_loom.rs"]
+mod loom;

@@ -3,13 +3,12 @@
 //! A slot is freed because of its own delivery and nobody else, also after its shard was lost, so there is no
 //! generation to compare: an ack is one `fetch_or` and one load.
 
-use crate::{Batch, Message, Name};
-use parking_lot::Mutex;
+use crate::{
+    Batch, Message, Name,
+    sync::{AtomicU32, AtomicU64, Mutex},
+};
 use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicU32, AtomicU64, Ordering::SeqCst},
-    },
+    sync::{Arc, atomic::Ordering::SeqCst},
     time::{Duration, Instant},
 };
 
@@ -231,3 +230,10 @@ impl std::ops::IndexMut<u32> for Slab {
         &mut self.slots[slot as usize]
     }
 }
+
+#[cfg(all(test, loom))]
+#[path = "slots_loom.rs"]
+mod loom;
+#[cfg(all(test, not(loom)))]
+#[path = "slots_model.rs"]
+mod model;

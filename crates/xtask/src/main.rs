@@ -8,6 +8,7 @@ mod docker;
 mod features;
 mod firewall;
 mod interrupt;
+mod loom;
 mod report;
 mod step;
 mod summary;

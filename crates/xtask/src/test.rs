@@ -8,7 +8,7 @@ use crate::cargo::cargo;
 use crate::features;
 use crate::report::Report;
 use crate::summary::Summary;
-use crate::{Done, interrupt};
+use crate::{Done, interrupt, loom};
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -22,7 +22,11 @@ pub(crate) fn run(arguments: &Arguments) -> Done {
     interrupt::install()?;
     let report = bus_brokers::target_dir().join("test-report.tsv");
     let mut servers = Vec::new();
-    let tests = start(&mut servers).and_then(|()| cargo_test(arguments, &servers, &report));
+    let tests = start(&mut servers).and_then(|()| {
+        // Asked for a part of a test's name, it would run another one as well.
+        let met = !arguments.filter.is_empty() || loom::run()?;
+        Ok(cargo_test(arguments, &servers, &report)? && met)
+    });
     // Also after a failure or Ctrl-C. Servers that ran before keep running.
     let stopped = stop(&servers);
     let green = tests?;
