@@ -322,6 +322,27 @@ faults! {
     a_reset_leaves_no_notes {
         keep_notes = KeepNotes => "notes survived a reset";
     }
+    a_paused_subscription_is_silent {
+        pause_sticks = PauseSticks => "of 40" | "of 76";
+    }
+    a_paused_partition_lets_others_go_on {
+        pause_sticks = PauseSticks => "of 20" | "of 50";
+    }
+    a_seek_reads_again {
+        ignore_seek = IgnoreSeek => "of 7";
+    }
+    a_loaded_state_is_told {
+        caught_up_at_once = CaughtUpAtOnce => "while a message was being handled";
+    }
+    a_range_is_replayed_and_ends {
+        caught_up_at_once = CaughtUpAtOnce => "a replay to the end";
+    }
+    gained_and_lost_are_told {
+        idle_second = IdleSecond => "each of two members was told of its two partitions";
+    }
+    a_pattern_finds_topics {
+        reset_to_latest = ResetToLatest => "of 40";
+    }
     a_seek_begins_a_new_epoch {
         ignore_seek = IgnoreSeek => "waiting for a shard to be lost";
     }

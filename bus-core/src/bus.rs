@@ -98,6 +98,13 @@ impl Bus {
     pub fn subscribe<T, C: Codec<T>>(&self, topic: &Topic<T, C>, group: &str) -> Subscribe<T, C> {
         Subscribe::new(self.clone(), topic, Some(group))
     }
+    /// Subscribes as a member of `group` to every topic whose name matches the name of `pattern`, where `*` stands for any
+    /// run of characters and `?` for one; dead letters and other topics that the bus derives are left out. The list of
+    /// topics is looked at again every 30 s ([`Subscribe::look_every`]); topics that appear are read from their
+    /// beginning, those that are deleted are let go. Nothing has to match yet.
+    pub fn subscribe_pattern<T, C: Codec<T>>(&self, pattern: &Topic<T, C>, group: &str) -> Subscribe<T, C> {
+        Subscribe::matching(self.clone(), pattern, group)
+    }
     /// Reads every partition without a group and without a trace: nothing is stored, acks only make room.
     pub fn observe<T, C: Codec<T>>(&self, topic: &Topic<T, C>) -> Subscribe<T, C> {
         Subscribe::new(self.clone(), topic, None)

@@ -141,7 +141,7 @@ impl<T> Delivery<T> {
     }
     /// The topic it came from.
     pub fn topic(&self) -> &str {
-        &self.raw.shared.topics[self.raw.shard.topic as usize]
+        self.raw.shared.topics.name(self.raw.shard.topic)
     }
     /// The partition it came from.
     pub fn partition(&self) -> u32 {

@@ -10,6 +10,7 @@ mod bus;
 mod codec;
 #[cfg(feature = "conformance")]
 pub mod conformance;
+mod control;
 mod delivery;
 pub mod driver;
 mod enqueue;
@@ -20,13 +21,14 @@ mod group;
 mod headers;
 pub mod layer;
 mod message;
+mod notices;
 pub mod partition;
+mod pattern;
 mod pending;
 pub mod position;
 mod publish;
 mod pump;
 mod retry;
-mod settling;
 mod shared;
 mod start;
 mod stats;
@@ -34,12 +36,14 @@ mod subscribe;
 mod subscription;
 mod sync;
 mod topic;
+mod topics;
 
 pub(crate) use again::again;
 pub use batch::{Batch, BatchBuilder, Entry, Record, Span};
 pub use bus::Bus;
 pub use bytes::Bytes;
 pub use codec::{Codec, Raw, Stateless};
+pub use control::Control;
 pub use delivery::Delivery;
 pub use driver::{
     Ack, Admin, Backend, Done, Event, Limits, Outcome, Publisher, Receipt, Room, Scope, Shard, Source,
@@ -47,18 +51,19 @@ pub use driver::{
 };
 pub use enqueue::Unconfirmed;
 pub use error::{Error, ErrorKind, Result};
-pub use flow::{LossPolicy, Order};
+pub use flow::{LossPolicy, Order, Owned};
 pub use group::{GroupSpec, MemberSpec, TopicLag};
 pub use headers::{Headers, HeadersIter, HeadersView, encode as encode_headers};
 pub use message::Message;
+pub use notices::Notice;
 pub use pending::Pending;
 pub use publish::{Publish, Published, PublisherExt};
 pub use retry::{Backoff, Retry};
 pub use start::Start;
 pub use stats::Stats;
 pub use subscribe::Subscribe;
-pub use subscription::{Control, Subscription};
-pub use topic::{Topic, TopicSpec, check_name};
+pub use subscription::Subscription;
+pub use topic::{DERIVED, Topic, TopicSpec, check_name, is_derived};
 
 /// A topic's or group's name: cheap to clone.
 pub type Name = std::sync::Arc<str>;

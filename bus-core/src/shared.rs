@@ -1,10 +1,11 @@
 //! What a subscription's readers, its deliveries and its pump share.
 
 use crate::{
-    Error, Limits, Name, Room,
+    Error, Limits, Room,
     flow::{Claims, Flow, Handout, Marks, Now, Verdict, Work},
     stats::Counters,
     sync::Mutex,
+    topics::Topics,
 };
 use std::{
     collections::VecDeque,
@@ -28,7 +29,7 @@ pub(crate) fn now() -> Now {
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) marks: Arc<Marks>,
-    pub(crate) topics: Vec<Name>,
+    pub(crate) topics: Arc<Topics>,
     pub(crate) limits: Limits,
     pub(crate) core: Mutex<Core>,
     /// Wakes the pump.
@@ -51,7 +52,7 @@ pub(crate) struct Core {
 }
 
 impl Shared {
-    pub(crate) fn new(flow: Flow, topics: Vec<Name>, limits: Limits) -> Self {
+    pub(crate) fn new(flow: Flow, topics: Arc<Topics>, limits: Limits) -> Self {
         let core = Core {
             flow,
             waiting: VecDeque::new(),
@@ -127,6 +128,10 @@ impl Shared {
         while core.wake_one() {}
         drop(core);
         self.lost.notify_waiters();
+    }
+    /// Lets readers look again: something may run that could not.
+    pub(crate) fn wake_readers(&self) {
+        self.core.lock().pass_on();
     }
     /// Refills a reader's loan.
     pub(crate) fn poll_loan(

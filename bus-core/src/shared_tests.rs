@@ -38,7 +38,10 @@ impl Wake for Wakes {
 fn shared(keys: &[&str]) -> Arc<Shared> {
     let shared = Shared::new(
         Flow::new(FlowConfig::new("g".into(), LIMITS)),
-        vec!["t".into()],
+        Arc::new(crate::topics::Topics::new([crate::topics::Subscribed {
+            name: "t".into(),
+            dead_letter: None,
+        }])),
         LIMITS,
     );
     let mut batch = BatchBuilder::default();

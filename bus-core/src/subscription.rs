@@ -1,12 +1,11 @@
 //! Reading messages: a stream of deliveries, or a handler for each.
 
 use crate::{
-    Codec, Delivery, Error, Result,
+    Codec, Control, Delivery, Error, Result,
     delivery::RawDelivery,
     flow::Verdict,
     pump::Command,
     shared::{Reader, Shared},
-    stats::Counters,
 };
 use futures_core::Stream;
 use std::{
@@ -14,14 +13,11 @@ use std::{
     future::{Future, poll_fn},
     marker::PhantomData,
     pin::{Pin, pin},
-    sync::{Arc, OnceLock},
+    sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
-use tokio::{
-    sync::{mpsc, oneshot},
-    task::JoinSet,
-};
+use tokio::{sync::mpsc, task::JoinSet};
 
 /// How many records a reader takes under one lock. Half of the default window, so that two readers can work.
 const LOAN: usize = 256;
@@ -38,53 +34,6 @@ pub struct Subscription<T, C> {
     codec: C,
     commands: mpsc::UnboundedSender<Command>,
     payload: PhantomData<fn() -> T>,
-}
-
-/// A handle on a running subscription, for stopping it from elsewhere. It does not keep the subscription running.
-#[derive(Clone, Debug)]
-pub struct Control {
-    commands: mpsc::WeakUnboundedSender<Command>,
-    pub(crate) outcome: Arc<OnceLock<Option<Error>>>,
-    pub(crate) counters: Arc<Counters>,
-}
-
-impl Control {
-    /// Waits until everything that was acknowledged before is stored.
-    /// # Errors
-    /// `Closed` after the end of the subscription, or what ended it.
-    pub async fn flush(&self) -> Result<()> {
-        match self.ask(Command::Flush).await {
-            Some(result) => result,
-            None => Err(self
-                .failure()
-                .unwrap_or_else(|| Error::closed("the subscription"))),
-        }
-    }
-    /// Hands nothing out any more, gives running handlers `grace` to finish, stores what they settled, releases the
-    /// partitions and leaves the group. A second call is a no-op.
-    /// # Errors
-    /// What ended the subscription, if it was not this.
-    pub async fn drain(&self, grace: Duration) -> Result<()> {
-        match self.ask(|reply| Command::Drain(grace, reply)).await {
-            Some(result) => result,
-            None => self.failure().map_or(Ok(()), Err),
-        }
-    }
-    /// Stops at once as a crash would: nothing is stored or released, other members take over when the session or
-    /// lease runs out. For tests of exactly that.
-    pub fn abort(&self) {
-        if let Some(commands) = self.commands.upgrade() {
-            let _ = commands.send(Command::Abort);
-        }
-    }
-    fn failure(&self) -> Option<Error> {
-        self.outcome.get()?.as_ref().map(Error::duplicate)
-    }
-    async fn ask<R>(&self, command: impl FnOnce(oneshot::Sender<R>) -> Command) -> Option<R> {
-        let (reply, answer) = oneshot::channel();
-        self.commands.upgrade()?.send(command(reply)).ok()?;
-        answer.await.ok()
-    }
 }
 
 impl<T, C: Codec<T>> Subscription<T, C> {
@@ -149,11 +98,7 @@ impl<T, C: Codec<T>> Subscription<T, C> {
     }
     /// A handle for stopping it from elsewhere.
     pub fn control(&self) -> Control {
-        Control {
-            commands: self.commands.downgrade(),
-            outcome: self.reader.shared.outcome.clone(),
-            counters: self.reader.shared.counters.clone(),
-        }
+        Control::new(&self.reader.shared, &self.commands)
     }
     /// Waits until everything that was acknowledged before is stored.
     /// # Errors

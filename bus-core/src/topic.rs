@@ -79,6 +79,14 @@ pub fn check_name(name: &str) -> Result<()> {
     Ok(())
 }
 
+/// What the names of topics end in that the bus derives from others: dead letters, parked ones, delays.
+pub const DERIVED: [&str; 3] = [".dlq", ".dlq.parked", ".delay"];
+
+/// Whether the bus derived this topic from another one: patterns and lists of an application's topics leave it out.
+pub fn is_derived(name: &str) -> bool {
+    DERIVED.iter().any(|end| name.ends_with(end))
+}
+
 /// A topic as an application names it: usable as a constant.
 pub struct Topic<T, C> {
     name: Cow<'static, str>,

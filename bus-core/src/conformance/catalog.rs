@@ -100,6 +100,15 @@ macro_rules! __conformance_catalog {
                 added_partitions_are_read_from_their_start [29] "partitions that are added are read from their beginning, whatever the group's start";
                 observers_see_all_and_leave_no_trace [] "observers see every message, from where they began, and leave nothing behind";
             }
+            controls {
+                a_paused_subscription_is_silent [18] "a subscription that is paused hands nothing out, and everything when it goes on";
+                a_paused_partition_lets_others_go_on [18] "a partition that is paused holds up no other";
+                a_seek_reads_again [18] "a seek reads again from there, in the partitions it is about, and is what a restart resumes from";
+                a_loaded_state_is_told [] "that everything is settled which was there at the beginning is told, not before it is";
+                a_range_is_replayed_and_ends [] "a range is replayed and ends, and a live group does not notice";
+                gained_and_lost_are_told [] "partitions that are gained and lost are told, before their first message and at the end";
+                a_pattern_finds_topics [] "a pattern reads what matches, finds topics that appear, and lets deleted ones go";
+            }
             resets {
                 a_reset_drops_notes [24] "after a reset by an administrator nothing is skipped";
                 a_reset_moves_a_group [24] "a reset moves a group, and is refused while it has live members";

@@ -105,7 +105,9 @@ impl Flow {
     pub(super) fn can_resume(&self) -> bool {
         let settings = &self.settings;
         let many = self.paused > 0 && self.live().count() > 1;
-        let over = |s: &ShardState| !s.is_full(settings) && s.excess(settings.in_flight, many) == 0;
+        let over = |s: &ShardState| {
+            !s.is_silenced() && !s.is_full(settings) && s.excess(settings.in_flight, many) == 0
+        };
         self.paused > 0
             && self
                 .live()
@@ -113,7 +115,7 @@ impl Flow {
     }
     /// How many marks could resume a paused shard, at least; `None`: none is paused.
     pub(super) fn marks_to_resume(&self) -> Option<u32> {
-        let paused = |s: &&ShardState| s.paused && s.phase == Phase::Owned;
+        let paused = |s: &&ShardState| s.paused && s.phase == Phase::Owned && !s.is_silenced();
         let excess = |s: &ShardState| s.excess(self.settings.in_flight, true).max(1) as u32;
         (self.paused > 0).then(|| self.live().filter(paused).map(excess).min())?
     }
@@ -127,11 +129,12 @@ impl Flow {
             }
             let full = state.is_full(&self.settings);
             let greedy = state.excess(window, many) > 0;
-            self.paused += usize::from(full || greedy);
-            if (full || greedy) == state.paused {
+            let pause = full || greedy || state.is_silenced();
+            self.paused += usize::from(pause);
+            if pause == state.paused {
                 continue;
             }
-            state.paused = full || greedy;
+            state.paused = pause;
             work.pause.push((state.shard, state.paused));
             if let (true, Some(Item { position, slot, .. })) = (full, state.ledger.blocking()) {
                 let key = self.slab.record(*slot).and_then(|r| r.key_bytes());

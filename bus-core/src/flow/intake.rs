@@ -22,7 +22,8 @@ impl Flow {
                 notes,
             } => {
                 self.lost(shard.topic, shard.partition);
-                let state = ShardState::new(shard, topic, next, &notes);
+                let mut state = ShardState::new(shard, topic, next, &notes);
+                self.take_over(&mut state);
                 match self.shards.iter().position(Option::is_none) {
                     Some(index) => self.shards[index] = Some(state),
                     None => self.shards.push(Some(state)),
@@ -51,7 +52,7 @@ impl Flow {
                 partitions,
                 "partitions were added: the order of keys that moved is void until the old partitions are drained"
             ),
-            Event::CaughtUp(_) => {}
+            Event::CaughtUp(shard) => self.caught_up(shard),
         }
     }
     pub(super) fn fail(&mut self, error: Error) {
@@ -71,6 +72,9 @@ impl Flow {
                 return;
             }
             let entry = &batch.records()[record as usize];
+            if state.bound.is_some_and(|bound| entry.position >= bound.position) {
+                return state.reach_bound();
+            }
             if entry.position < state.ledger.end() {
                 continue;
             }
@@ -123,6 +127,12 @@ impl Flow {
         if let Some(state) = &mut self.shards[index] {
             state.skip_gaps(now.mono);
             state.notes.forget(state.ledger.end());
+            if state
+                .bound
+                .is_some_and(|bound| state.ledger.end() >= bound.position)
+            {
+                state.reach_bound();
+            }
         }
     }
     fn losing(&mut self, shard: Shard, until: std::time::Instant) {

@@ -2,6 +2,7 @@
 
 use super::{
     config,
+    control::Control,
     lanes::Lanes,
     lend::Reader,
     shard::{Phase, ShardState},
@@ -73,6 +74,7 @@ pub struct Flow {
     pub(super) gated: bool,
     /// Shards that are paused.
     pub(super) paused: usize,
+    pub(super) control: Control,
     /// The pump waits for room.
     starved: bool,
     /// Something is due earlier than the pump can know.
@@ -111,6 +113,7 @@ impl Flow {
             failure: None,
             gated: false,
             paused: 0,
+            control: Control::default(),
             starved: false,
             alarm: false,
             begun: 0,

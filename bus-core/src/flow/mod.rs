@@ -7,11 +7,13 @@
 //! - [`notes`]: what a commit says about records beyond its position
 //! - [`divert`]: the message a dead letter becomes
 //! - [`shard`]: one partition during one ownership
+//! - [`control`]: what the application asks of partitions: stop, go on, read up to a position
 //! - `gate`: what may be handed out and taken in, so that notes never outgrow their limit
 //! - [`machine`]: all of it together, one step at a time; `commit`: what it stores, and when
 
 mod commit;
 pub mod config;
+pub mod control;
 pub mod divert;
 mod gate;
 mod intake;
@@ -27,6 +29,7 @@ mod status;
 mod timers;
 
 pub use config::{DeadLetter, Flow as FlowConfig, LossPolicy, Order};
+pub use control::{Bound, Owned, Which};
 pub use lend::Claims;
 pub use machine::{Flow, Handout, Now, Work};
 pub use slots::{Marks, Verdict};

@@ -69,7 +69,7 @@ impl Flow {
         let leaving = self.draining.is_some()
             || self.shards[self.slab[slot].shard as usize]
                 .as_ref()
-                .is_none_or(|s| !s.runs());
+                .is_none_or(|s| s.in_doubt());
         match &verdict {
             Verdict::AckWith(_) => self.counters.acked.add(1),
             Verdict::Dropped if leaving => self.counters.returned.add(1),

@@ -1,6 +1,7 @@
 //! One partition during one ownership: its ledger, what a former owner noted, what is waiting to be stored.
 
 use super::{
+    control::Bound,
     ledger::Ledger,
     machine::Now,
     notes::{Attempt, Notes},
@@ -39,6 +40,14 @@ pub(super) struct ShardState {
     pub(super) ledger: Ledger,
     pub(super) phase: Phase,
     pub(super) suspended: bool,
+    /// The application stopped it, or has not finished taking it over.
+    pub(super) stopped: bool,
+    pub(super) held_back: bool,
+    /// Where its reading ends, for a replay of a range; and whether that was seen.
+    pub(super) bound: Option<Bound>,
+    pub(super) reached: bool,
+    /// The end of what had been taken in when the backend said that the end seen at `Gained` was handed out.
+    pub(super) caught_up: Option<u128>,
     pub(super) notes: Notes,
     /// What was removed and lies ahead.
     pub(super) gaps: VecDeque<(u128, u128)>,
@@ -76,6 +85,11 @@ impl ShardState {
             ledger: Ledger::new(next),
             phase: Phase::Owned,
             suspended: false,
+            stopped: false,
+            held_back: false,
+            bound: None,
+            reached: false,
+            caught_up: None,
             reach: notes.last().unwrap_or(next),
             notes,
             gaps: VecDeque::new(),
@@ -96,7 +110,15 @@ impl ShardState {
     }
     /// Whether its records may be handed out.
     pub(super) fn runs(&self) -> bool {
-        self.phase == Phase::Owned && !self.suspended && !self.mute
+        !self.in_doubt() && !self.stopped && !self.held_back
+    }
+    /// Whether it leaves, or may have left: what comes back unsettled was not tried.
+    pub(super) fn in_doubt(&self) -> bool {
+        self.phase != Phase::Owned || self.suspended || self.mute
+    }
+    /// Whether the backend is to hand out nothing of it, whatever room there is.
+    pub(super) fn is_silenced(&self) -> bool {
+        self.stopped || self.reached
     }
     /// Whether what it settles may be stored.
     pub(super) fn commits(&self) -> bool {

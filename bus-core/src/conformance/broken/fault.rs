@@ -73,6 +73,8 @@ pub enum Fault {
     IgnoreRoom,
     /// Paused shards go on.
     IgnorePause,
+    /// Paused shards stay paused.
+    PauseSticks,
     /// A seek does nothing.
     IgnoreSeek,
     /// Nobody is told that a shard has to leave.

@@ -166,7 +166,9 @@ impl Subscriber for BrokenSubscriber {
         Ok(())
     }
     fn pause(&mut self, shard: Shard, paused: bool) {
-        if !self.tracks.is(Fault::IgnorePause)
+        let sticks = self.tracks.is(Fault::PauseSticks) && !paused;
+        if !sticks
+            && !self.tracks.is(Fault::IgnorePause)
             && let Some(inner) = &mut self.inner
         {
             inner.pause(shard, paused);

@@ -2,6 +2,7 @@
 
 pub(crate) mod attempts;
 pub(crate) mod commits;
+pub(crate) mod controls;
 pub(crate) mod crashes;
 pub(crate) mod dead_letters;
 pub(crate) mod errors;

@@ -1,13 +1,19 @@
 //! The pump: the one task of a subscription that owns its subscriber. It feeds the flow also when nobody calls `next`,
 //! because otherwise a slow caller would stop the answer to `Losing`.
 
+mod control;
+mod settling;
+mod work;
+
 use crate::{
-    Ack, Error, ErrorKind, Event, Result, Room, Shard, Subscriber,
-    settling::{commit, release},
+    Ack, Error, ErrorKind, Result, Room, Shard, Start, Subscriber,
+    flow::Which,
+    notices::Notices,
     shared::{Shared, now},
 };
 use futures_util::{StreamExt, future::BoxFuture, stream::FuturesUnordered};
-use std::{sync::Arc, time::Duration};
+use settling::release;
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 use tokio::{
     sync::{mpsc, oneshot},
     time::{Instant, sleep_until, timeout},
@@ -19,6 +25,8 @@ const CLOSE: Duration = Duration::from_secs(20);
 const CLOSE_FAILED: Duration = Duration::from_secs(5);
 /// How long after a drain's own deadline the last commits may take, whatever the backend does.
 const GIVE_UP: Duration = Duration::from_secs(10);
+/// How often acks are looked at while somebody waits for the end of what was there: as often as they are stored.
+const LOOK: Duration = Duration::from_millis(200);
 
 /// What a subscription asks of its pump.
 #[derive(Debug)]
@@ -29,6 +37,10 @@ pub(crate) enum Command {
     Drain(Duration, oneshot::Sender<Result<()>>),
     /// Stop as a crash would: store nothing, release nothing.
     Abort,
+    /// Begin anew at this place.
+    Seek(Which, Start, oneshot::Sender<Result<()>>),
+    /// Say when everything that was there at the beginning is settled.
+    CaughtUp(oneshot::Sender<Result<()>>),
 }
 
 type Commit = BoxFuture<'static, Vec<(Shard, Result<()>)>>;
@@ -39,6 +51,7 @@ pub(crate) struct Pump {
     pub(crate) shared: Arc<Shared>,
     pub(crate) commands: mpsc::UnboundedReceiver<Command>,
     pub(crate) commit_every: Duration,
+    pub(crate) notices: Notices,
     /// Part of the task from the start, which may be stopped before it has begun.
     pub(crate) ending: Ending,
 }
@@ -49,10 +62,20 @@ struct Running {
     releases: FuturesUnordered<BoxFuture<'static, ()>>,
     flushes: Vec<(u64, oneshot::Sender<Result<()>>)>,
     drained: Vec<oneshot::Sender<Result<()>>>,
+    caught_up: Vec<oneshot::Sender<Result<()>>>,
+    seeks: VecDeque<(Vec<Shard>, Start, oneshot::Sender<Result<()>>)>,
     /// When a drain that does not come to its end is over all the same.
     give_up: Option<Instant>,
     orphaned: bool,
     failure: Option<Error>,
+}
+
+/// The answer to the commit under way. Cancel-safe; pending for ever when there is none.
+async fn answered(commit: &mut Option<Commit>) -> Vec<(Shard, Result<()>)> {
+    match commit {
+        Some(commit) => commit.await,
+        None => std::future::pending().await,
+    }
 }
 
 /// What the pump waits for, beside what it is told.
@@ -83,10 +106,20 @@ impl Pump {
             self.let_go(if failure.is_some() { CLOSE_FAILED } else { CLOSE })
                 .await;
         }
+        if gracefully {
+            self.tell_the_end().await;
+        }
         let failed = || failure.as_ref().map(Error::duplicate);
         self.ending.0.end(failed());
+        let over = || failed().unwrap_or_else(|| Error::closed("the subscription"));
+        for reply in running.caught_up {
+            let _ = reply.send(Err(over()));
+        }
+        for (.., reply) in running.seeks {
+            let _ = reply.send(Err(over()));
+        }
         for (_, reply) in running.flushes {
-            let _ = reply.send(Err(failed().unwrap_or_else(|| Error::closed("the subscription"))));
+            let _ = reply.send(Err(over()));
         }
         for reply in running.drained {
             let _ = reply.send(failed().map_or(Ok(()), Err));
@@ -118,9 +151,18 @@ impl Pump {
             if running.commit.is_some() {
                 committed = Instant::now();
             }
+            if let Some(seek) = running.seeks.pop_front() {
+                self.seek(running, seek).await;
+                continue;
+            }
             // Acks only set bits; somebody has to look at them when no reader does, and what one looked at is as old
             // as the last commit at most.
-            let tick = waits.busy.then(|| committed + self.commit_every);
+            let age = if running.caught_up.is_empty() {
+                self.commit_every
+            } else {
+                self.commit_every.min(LOOK)
+            };
+            let tick = waits.busy.then(|| committed + age);
             let wake = [waits.deadline, tick, running.give_up]
                 .into_iter()
                 .flatten()
@@ -138,22 +180,16 @@ impl Pump {
                         self.drain(running, grace);
                         running.drained.push(reply);
                     }
+                    Some(Command::Seek(which, to, reply)) => self.plan_seek(running, which, &to, reply),
+                    Some(Command::CaughtUp(reply)) => running.caught_up.push(reply),
                     // The subscription was dropped: what its deliveries settled by now is stored.
                     None => {
                         running.orphaned = true;
                         self.drain(running, Duration::ZERO);
                     }
                 },
-                results = async { match &mut running.commit { Some(c) => c.await, None => std::future::pending().await } } => {
-                    running.commit = None;
-                    let mut core = self.shared.core.lock();
-                    for (shard, result) in results {
-                        core.flow.committed(shard, result);
-                    }
-                    drop(core);
-                    // A refused commit takes its shard's handlers down.
-                    self.shared.lost.notify_waiters();
-                }
+                results = answered(&mut running.commit) => self.committed(running, results),
+                told = self.notices.told() => self.told(running, told),
                 Some(()) = running.releases.next() => {}
                 // Before what only wakes, so that a stream of acks cannot keep it from being asked.
                 received = self.subscriber.receive(waits.room, &mut events), if running.failure.is_none() => {
@@ -172,83 +208,5 @@ impl Pump {
                 }
             }
         }
-    }
-
-    fn drain(&self, running: &mut Running, grace: Duration) {
-        if running.give_up.is_none() {
-            running.give_up = Some(Instant::now() + grace + GIVE_UP);
-            let mut core = self.shared.core.lock();
-            core.flow.step(now());
-            core.flow.drain(now().mono + grace);
-        }
-    }
-
-    /// Nothing is handed out any more; what is settled is stored if that still works.
-    fn fail(&self, running: &mut Running, error: Error) {
-        if running.failure.is_none() {
-            tracing::error!(%error, topics = ?self.shared.topics, "the subscription ends");
-            for (_, reply) in running.flushes.drain(..) {
-                let _ = reply.send(Err(error.duplicate()));
-            }
-            running.failure = Some(error);
-            let limit = Instant::now() + CLOSE_FAILED;
-            running.give_up = Some(running.give_up.map_or(limit, |at| at.min(limit)));
-            let mut core = self.shared.core.lock();
-            core.flow.step(now());
-            core.flow.drain(now().mono);
-        }
-    }
-
-    /// One step under one lock: events in, work out. `None`: drained.
-    fn work(&mut self, running: &mut Running, events: &mut Vec<Event>) -> Option<Waits> {
-        let now = now();
-        let mut core = self.shared.core.lock();
-        let lost = events.iter().any(|e| matches!(e, Event::Lost(_)));
-        for event in events.drain(..) {
-            core.flow.input(event, now);
-        }
-        let (work, room) = self.shared.turn(&mut core, now);
-        if let Some(error) = core.flow.take_failure() {
-            drop(core);
-            self.fail(running, error);
-            core = self.shared.core.lock();
-        }
-        let failed = running.failure.is_some();
-        for (_, reply) in running
-            .flushes
-            .extract_if(.., |(ticket, _)| !failed && core.flow.is_flushed(*ticket))
-        {
-            let _ = reply.send(Ok(()));
-        }
-        let drained = running.give_up.is_some()
-            && core.flow.is_drained(now)
-            && running.commit.is_none()
-            && work.commits.is_empty();
-        let deadline = core.flow.deadline().map(Instant::from_std);
-        let busy = core.flow.in_flight() > 0 || !core.flow.is_stored();
-        drop(core);
-        if lost || !work.release.is_empty() {
-            self.shared.lost.notify_waiters();
-        }
-        for (shard, paused) in work.pause {
-            self.subscriber.pause(shard, paused);
-        }
-        if !work.commits.is_empty() {
-            running.commit = Some(Box::pin(commit(
-                self.ack.clone(),
-                work.commits,
-                self.shared.clone(),
-            )));
-        }
-        running.releases.extend(
-            work.release
-                .into_iter()
-                .map(|shard| release(self.ack.clone(), shard)),
-        );
-        if !drained && running.give_up.is_some_and(|at| Instant::now() >= at) {
-            tracing::warn!("the last commit took too long and was given up: its messages come again");
-            return None;
-        }
-        (!drained).then_some(Waits { room, deadline, busy })
     }
 }

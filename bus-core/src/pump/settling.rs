@@ -51,7 +51,7 @@ fn sort(
     for (done, result) in done.into_iter().zip(results) {
         match result {
             Err(error) if error.is_transient() && core.flow.may_retry(done.shard, now()) => {
-                let topic = shared.topics.get(done.shard.topic as usize).map(|t| &**t);
+                let topic = shared.topics.name(done.shard.topic);
                 let partition = done.shard.partition;
                 if attempt < EXPLAINED {
                     tracing::debug!(topic, partition, %error, attempt, "commit failed, trying again");
