@@ -2,6 +2,11 @@
 
 mod codec;
 mod connect;
+
+/// The examples of the guide are compiled and run.
+#[cfg(all(doctest, feature = "memory", feature = "json"))]
+#[doc = include_str!("../docs/subscriptions.md")]
+struct Guide;
 pub mod layer;
 
 pub use bus_core::{
