@@ -362,6 +362,8 @@ impl Reader {
         };
         part.state = State::Active;
         part.stray = false;
+        part.adrift = false;
+        part.tidied = offset;
         part.expected = offset;
         part.stored = offset;
         part.notes = notes.clone();

@@ -37,6 +37,15 @@ impl Commits {
     pub(super) fn is_busy(&self) -> bool {
         self.in_flight.is_some()
     }
+    pub(super) fn is_idle(&self) -> bool {
+        self.in_flight.is_none() && self.queue.is_empty()
+    }
+    pub(super) fn begin(&mut self, places: Vec<Place>) {
+        self.in_flight = Some(places);
+    }
+    pub(super) fn end(&mut self) {
+        self.in_flight = None;
+    }
     pub(super) fn in_flight_for(&self, places: &[Place]) -> bool {
         self.in_flight.iter().flatten().any(|p| places.contains(p))
     }
@@ -78,7 +87,8 @@ impl Reader {
             let _ = reply.send(results.into_iter().flatten().collect());
             return;
         }
-        self.commits.in_flight = Some(stores.iter().map(|(_, s, ..)| (s.topic, s.partition)).collect());
+        self.commits
+            .begin(stores.iter().map(|(_, s, ..)| (s.topic, s.partition)).collect());
         let tag = self.tag(Wait::Commit(Flight {
             results,
             stores,
@@ -108,6 +118,7 @@ impl Reader {
             Some(Wait::SeekStored(place, offset)) => {
                 self.seek_stored(place, offset, first_failure(failure, parts))
             }
+            Some(Wait::Tidy(behind)) => self.tidied(behind, first_failure(failure, parts).as_ref()),
             Some(Wait::Proof) => {
                 self.give_turn_back();
                 self.proven(first_failure(failure, parts));
@@ -122,7 +133,7 @@ impl Reader {
     }
 
     fn settle(&mut self, mut flight: Flight, failure: Option<Failure>, parts: &[NativePart]) {
-        self.commits.in_flight = None;
+        self.commits.end();
         let singled_out = parts.iter().any(|p| !p.code.is_ok());
         for (i, shard, next, notes) in flight.stores {
             let topic = self.topics[shard.topic as usize].clone();

@@ -2,13 +2,18 @@
 
 use super::{
     begin::ASK,
-    part::{End, State},
+    part::{End, Part, Place, State},
     reader::{Reader, Wait},
 };
 use crate::{
     admin::END,
-    native::{List, Offset},
+    native::{Failure, List, Offset},
 };
+use bus_core::{Bytes, Shard};
+use std::time::{Duration, Instant};
+
+/// How often positions are stored that no record is the reason of.
+const TIDY: Duration = Duration::from_secs(1);
 
 impl Reader {
     /// Asks where the owned partitions end. Besides, it wakes librdkafka's broker threads, which a rebalance paused
@@ -25,23 +30,85 @@ impl Reader {
         self.client.list_offsets(&list, &self.replies, tag, ASK);
     }
 
-    /// Looks whether ends were reached that no record lies before.
+    /// Looks how far was read beyond the last record: transaction markers and aborted messages take offsets too. So an
+    /// end may be reached that no record lies before, and a position may stand before offsets that hold nothing.
     pub(super) fn check_ends(&mut self) {
+        let now = Instant::now();
+        let tidy =
+            self.group.is_some() && self.tidy_at <= now && self.commits.is_idle() && self.doubt.is_none();
         let mut list = List::new();
         for (place, part) in &self.parts {
-            if part.state == State::Active && !part.stray && matches!(part.end, End::At(_)) {
+            let known = part.state == State::Active && !part.stray && !part.adrift;
+            if known && (matches!(part.end, End::At(_)) || tidy && self.is_settled(part)) {
                 list.add(&self.topics[place.0 as usize], place.1, -1001);
             }
         }
         if list.is_empty() {
             return;
         }
+        let mut behind = Vec::new();
         for read in self.client.positions(&mut list) {
             let Some(topic) = self.index(&read.topic) else {
                 continue;
             };
-            if let Some(part) = self.parts.get_mut(&(topic, read.partition)) {
+            let place = (topic, read.partition);
+            if let Some(part) = self.parts.get_mut(&place) {
                 super::intake::reached(part, read.offset, &self.mail);
+                if read.offset > part.expected.max(part.tidied) {
+                    behind.push((place, part.shard, read.offset));
+                }
+            }
+        }
+        if tidy && !behind.is_empty() && self.take_turn() {
+            // Only now nobody else can store anything.
+            behind.retain(|(place, ..)| self.parts.get(place).is_some_and(|p| self.is_settled(p)));
+            self.tidy_at = now + TIDY;
+            self.tidy(behind);
+        }
+    }
+
+    /// Whether what is stored is all that was handed out.
+    fn is_settled(&self, part: &Part) -> bool {
+        let (stored, notes) = self.stored_of(part);
+        stored == part.expected && notes.is_empty()
+    }
+
+    /// What the last commit of this epoch stored.
+    pub(super) fn stored_of(&self, part: &Part) -> (i64, Bytes) {
+        match self.turn.as_ref().and_then(|_| self.mail.stored(part.shard)) {
+            Some(by_transaction) => by_transaction,
+            None => (part.stored, part.notes.clone()),
+        }
+    }
+
+    /// Stores positions behind what holds no record, so that a group which has settled everything has no lag.
+    fn tidy(&mut self, behind: Vec<(Place, Shard, i64)>) {
+        let mut list = List::new();
+        for ((topic, partition), _, offset) in &behind {
+            list.add(&self.topics[*topic as usize], *partition, *offset);
+        }
+        if list.is_empty() {
+            self.give_turn_back();
+            return;
+        }
+        self.commits
+            .begin(behind.iter().map(|(place, ..)| *place).collect());
+        let tag = self.tag(Wait::Tidy(behind));
+        if let Err(failure) = self.client.commit(&list, &self.replies, tag) {
+            self.committed(tag, Some(failure), &[]);
+        }
+    }
+
+    pub(super) fn tidied(&mut self, behind: Vec<(Place, Shard, i64)>, failure: Option<&Failure>) {
+        self.commits.end();
+        self.give_turn_back();
+        if let Some(failure) = failure {
+            tracing::debug!(target: "bus::kafka", code = ?failure.code, "storing positions behind the last record");
+            return;
+        }
+        for (place, shard, offset) in behind {
+            if let Some(part) = self.parts.get_mut(&place).filter(|p| p.is(shard)) {
+                part.tidied = offset;
             }
         }
     }

@@ -59,10 +59,7 @@ impl Reader {
         let mut list = List::new();
         for (place, part) in self.parts.iter().filter(|(_, p)| p.is_owned()) {
             let topic = &self.topics[place.0 as usize];
-            let (stored, noted) = match self.turn.as_ref().and_then(|_| self.mail.stored(part.shard)) {
-                Some(by_transaction) => by_transaction,
-                None => (part.stored, part.notes.clone()),
-            };
+            let (stored, noted) = self.stored_of(part);
             list.add_with(&self.client, topic, place.1, stored, &notes::encode(&noted));
         }
         let Some(doubt) = &mut self.doubt else {

@@ -18,6 +18,10 @@ pub(super) struct Part {
     pub(super) gauge: Arc<Gauge>,
     /// librdkafka's position is not to be trusted: nothing is read before it was told again.
     pub(super) stray: bool,
+    /// It is out of range: nothing is known of its position before it was started again.
+    pub(super) adrift: bool,
+    /// What is stored for others to see, where that is beyond the position: only what holds no record lies between.
+    pub(super) tidied: i64,
     /// The offset that the next record has at least.
     pub(super) expected: i64,
     /// What the last commit of this epoch stored.
@@ -61,6 +65,8 @@ impl Part {
             queue: None,
             gauge: Arc::default(),
             stray: false,
+            adrift: false,
+            tidied: 0,
             expected: 0,
             stored: 0,
             notes: Bytes::new(),

@@ -16,7 +16,7 @@ use crate::{
     health::Health,
     native::{Client, Fetch, List, Queue},
 };
-use bus_core::{Error, Name, Result, Scope, Source, Start};
+use bus_core::{Error, Name, Result, Scope, Shard, Source, Start};
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
     ops::ControlFlow,
@@ -88,6 +88,7 @@ pub(super) struct Reader {
     pub(super) doubt: Option<super::freeze::Doubt>,
     pub(super) last_round: Instant,
     pub(super) watch_at: Instant,
+    pub(super) tidy_at: Instant,
     pub(super) missing: Vec<u8>,
     fetch: Fetch,
     pub(super) ready: Option<oneshot::Sender<Result<()>>>,
@@ -105,6 +106,8 @@ pub(super) enum Wait {
     SeekStored(Place, i64),
     Commit(super::commits::Flight),
     Proof,
+    /// Positions behind the last record were stored.
+    Tidy(Vec<(Place, Shard, i64)>),
     Ends,
     Topics,
 }
@@ -201,6 +204,7 @@ impl Reader {
             later: VecDeque::new(),
             doubt: None,
             last_round: now,
+            tidy_at: now,
             fetch: Fetch::new(FETCH),
             ready: Some(ready),
             failed: false,

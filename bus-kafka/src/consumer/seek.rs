@@ -112,6 +112,7 @@ impl Reader {
                 queue.signal(self.wake.fd());
                 part.queue = Some(queue);
                 part.stray = false;
+                part.adrift = false;
             }
             self.client.assign(&list)
         });
@@ -144,9 +145,12 @@ impl Reader {
                 "fetching: {}", code.text()
             ),
         }
-        if !matches!(code, Code::AUTO_OFFSET_RESET | Code::OFFSET_OUT_OF_RANGE)
-            && let Some(part) = self.parts.get_mut(&place)
-        {
+        let Some(part) = self.parts.get_mut(&place) else {
+            return;
+        };
+        if matches!(code, Code::AUTO_OFFSET_RESET | Code::OFFSET_OUT_OF_RANGE) {
+            part.adrift = true;
+        } else {
             part.stray = true;
             self.tell_positions();
         }
