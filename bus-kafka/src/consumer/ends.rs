@@ -69,15 +69,16 @@ impl Reader {
 
     /// Whether what is stored is all that was handed out.
     fn is_settled(&self, part: &Part) -> bool {
-        let (stored, notes) = self.stored_of(part);
-        stored == part.expected && notes.is_empty()
+        self.stored_of(part)
+            .is_some_and(|(stored, notes)| stored == part.expected && notes.is_empty())
     }
 
-    /// What the last commit of this epoch stored.
-    pub(super) fn stored_of(&self, part: &Part) -> (i64, Bytes) {
-        match self.turn.as_ref().and_then(|_| self.mail.stored(part.shard)) {
-            Some(by_transaction) => by_transaction,
-            None => (part.stored, part.notes.clone()),
+    /// What the last commit of this epoch stored; `None` where that is not known, because a transaction has an unclear
+    /// end.
+    pub(super) fn stored_of(&self, part: &Part) -> Option<(i64, Bytes)> {
+        match &self.turn {
+            Some(_) => self.mail.stored(part.shard),
+            None => Some((part.stored, part.notes.clone())),
         }
     }
 

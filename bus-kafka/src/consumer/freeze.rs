@@ -59,8 +59,9 @@ impl Reader {
         let mut list = List::new();
         for (place, part) in self.parts.iter().filter(|(_, p)| p.is_owned()) {
             let topic = &self.topics[place.0 as usize];
-            let (stored, noted) = self.stored_of(part);
-            list.add_with(&self.client, topic, place.1, stored, &notes::encode(&noted));
+            if let Some((stored, noted)) = self.stored_of(part) {
+                list.add_with(&self.client, topic, place.1, stored, &notes::encode(&noted));
+            }
         }
         let Some(doubt) = &mut self.doubt else {
             return;

@@ -161,8 +161,8 @@ impl Reader {
         }
     }
 
-    /// Ends this epoch and begins another where the group stands, which is to be asked for: nobody here knows.
-    pub(super) fn reread(&mut self, shard: Shard) {
+    /// Ends this epoch; nobody here knows what is stored, nor does the group before [`Self::reread`].
+    pub(super) fn lose(&mut self, shard: Shard) {
         let place = (shard.topic, shard.partition);
         let Some(part) = self.parts.get_mut(&place).filter(|p| p.is(shard)) else {
             return;
@@ -172,6 +172,15 @@ impl Reader {
             part.state = State::Void;
             self.revoke_timer(Instant::now());
         } else {
+            part.state = State::Finding;
+        }
+    }
+
+    /// Begins another epoch where the group stands, which is to be asked for.
+    pub(super) fn reread(&mut self, shard: Shard) {
+        let place = (shard.topic, shard.partition);
+        let part = self.parts.get_mut(&place);
+        if let Some(part) = part.filter(|p| p.shard == shard && p.state == State::Finding) {
             part.state = State::Asking;
             self.ask_at = Some(Instant::now());
         }

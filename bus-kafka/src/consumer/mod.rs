@@ -51,7 +51,9 @@ pub(crate) enum Command {
     Commit(Vec<Done>, oneshot::Sender<Vec<Result<()>>>),
     Release(Shard, oneshot::Sender<Result<()>>),
     Seek(Shard, Start, oneshot::Sender<Result<()>>),
-    /// What is stored of these is not known: void, then ours again from where they stand.
+    /// What is stored of these is not known: void.
+    Lose(Vec<Shard>),
+    /// It is known to the group again: ours from where they stand.
     Reread(Vec<Shard>),
     /// The group does not know this member any more.
     Out(Vec<Shard>),

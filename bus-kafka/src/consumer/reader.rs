@@ -304,6 +304,7 @@ impl Reader {
                 self.give_turn_back();
                 let _ = reply.send(result);
             }
+            Command::Lose(shards) => shards.into_iter().for_each(|shard| self.lose(shard)),
             Command::Reread(shards) => shards.into_iter().for_each(|shard| self.reread(shard)),
             Command::Out(shards) => {
                 for shard in shards {

@@ -7,6 +7,7 @@
 use super::Conf;
 use rdkafka::bindings::*;
 use std::{
+    cell::Cell,
     ffi::{c_char, c_int, c_void},
     sync::{
         Arc,
@@ -21,6 +22,12 @@ const KEYS: [i16; 5] = [0, 24, 25, 26, 28];
 pub(super) struct Tally {
     sent: AtomicU64,
     answered: AtomicU64,
+}
+
+thread_local! {
+    /// This thread sends requests. librdkafka tells an answer twice: on the thread that read it, which is the one that
+    /// had sent the request, and on the one that deals with it.
+    static SENDS: Cell<bool> = const { Cell::new(false) };
 }
 
 type OnSent = unsafe extern "C" fn(
@@ -120,6 +127,7 @@ unsafe extern "C" fn on_sent(
     _: usize,
     tally: *mut c_void,
 ) -> c_int {
+    SENDS.set(true);
     if KEYS.contains(&key) {
         // SAFETY: the tally outlives the client, which calls this.
         unsafe {
@@ -145,7 +153,7 @@ unsafe extern "C" fn on_answered(
     code: c_int,
     tally: *mut c_void,
 ) -> c_int {
-    if code == 0 && KEYS.contains(&key) {
+    if code == 0 && KEYS.contains(&key) && SENDS.get() {
         // SAFETY: as in `on_sent`.
         unsafe {
             (*tally.cast_const().cast::<Tally>())

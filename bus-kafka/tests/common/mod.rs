@@ -1,6 +1,8 @@
 //! What the tests share: the broker's address, unique names, deadlines on events.
 #![allow(clippy::unwrap_used, clippy::expect_used, dead_code)]
 
+pub(crate) mod chain;
+
 use bus_core::{
     Ack, Backend, Batch, Bytes, Done, Event, Message, Name, Outcome, Record, Room, Scope, Shard, Source,
     Start, Subscriber, TopicSpec,

@@ -8,6 +8,7 @@ use crate::{
     consumer::{Command, Line, commits, mailbox::Mailbox, turn::Turn},
     native::List,
     notes,
+    producer::Producer,
 };
 use bus_core::{Done, Error, ErrorKind, Name, Result, Shard};
 use std::{
@@ -35,6 +36,9 @@ pub(crate) struct Writer {
     patience: Duration,
     place: Place,
     inbox: mpsc::Receiver<Job>,
+    /// What an unclear end has left. Before there is a new producer, late requests of the old one can still change what
+    /// is stored; afterwards they are fenced.
+    unclear: Vec<Shard>,
 }
 
 impl Writer {
@@ -49,6 +53,7 @@ impl Writer {
             patience,
             place,
             inbox,
+            unclear: Vec::new(),
         }
     }
 
@@ -72,11 +77,20 @@ impl Writer {
             }
             // A transaction whose end is unclear holds its readers up until there is a new producer.
             if !self.producer.is_open()
-                && let Err(error) = self.producer.ready(Instant::now() + REOPEN)
+                && let Err(error) = self.ready(Instant::now() + REOPEN)
             {
                 tracing::warn!(target: "bus::kafka", %error, "no transactional producer yet");
             }
         }
+    }
+
+    fn ready(&mut self, deadline: Instant) -> Result<Arc<Producer>> {
+        let producer = self.producer.ready(deadline)?;
+        if !self.unclear.is_empty() {
+            let shards = std::mem::take(&mut self.unclear);
+            let _ = self.place.line.send(Command::Reread(shards));
+        }
+        Ok(producer)
     }
 
     fn commit(&mut self, done: &[Done]) -> Vec<Result<()>> {
@@ -114,7 +128,7 @@ impl Writer {
         results: &mut [Option<Result<()>>],
         deadline: Instant,
     ) -> Result<()> {
-        let producer = self.producer.ready(deadline)?;
+        let producer = self.ready(deadline)?;
         for (done, result) in done.iter().zip(results.iter_mut()).filter(|(_, r)| r.is_none()) {
             if let Some(error) = Transactional::refuses(&producer, &done.outputs, deadline) {
                 *result = Some(Err(error));
@@ -132,7 +146,7 @@ impl Writer {
     /// While it is our turn: nothing that is owned now leaves before this returns.
     fn transact(
         &mut self,
-        producer: &Arc<crate::producer::Producer>,
+        producer: &Arc<Producer>,
         done: &[Done],
         results: &mut [Option<Result<()>>],
     ) -> Result<()> {
@@ -164,7 +178,14 @@ impl Writer {
         };
         let parts: Vec<&Done> = whole.iter().map(|(i, _)| &done[*i]).collect();
         let shards: Vec<Shard> = parts.iter().map(|d| d.shard).collect();
-        match attempt.run(&parts, &offsets, || self.place.turn.membership()) {
+        // Asked for before looking whether all is ours still: whoever loses a partition later is fenced by the brokers,
+        // because it has to join again before it is a member of another generation.
+        let membership = || {
+            let member = self.place.turn.membership();
+            let ours = shards.iter().all(|s| self.place.mail.owns(*s));
+            member.filter(|_| ours)
+        };
+        match attempt.run(&parts, &offsets, membership) {
             End::Committed => {
                 for (i, next) in whole {
                     self.place.mail.store(done[i].shard, next, &done[i].notes);
@@ -191,7 +212,8 @@ impl Writer {
                     "a transaction has an unclear end: its partitions are read again from where they are stored"
                 );
                 self.producer.replace();
-                self.lose(shards, Command::Reread);
+                self.unclear.extend(&shards);
+                self.lose(shards, Command::Lose);
                 Err(Error::new(
                     ErrorKind::Fenced,
                     format!(
