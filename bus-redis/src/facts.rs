@@ -15,8 +15,8 @@ pub(crate) struct Facts {
     pub(crate) tip: u128,
     /// The newest entry that is there.
     pub(crate) newest: Option<u128>,
-    /// Single entries were deleted (`XDEL`), so that counts prove nothing.
-    pub(crate) deleted: bool,
+    /// The highest entry that was deleted by itself (`XDEL`), 0 where none was. With such holes counts prove little.
+    pub(crate) deleted: u128,
 }
 
 impl Facts {
@@ -29,7 +29,7 @@ impl Facts {
             first: position(2),
             tip: position(3)?,
             newest: position(4),
-            deleted: reply.at(index + 5).int()? != 0,
+            deleted: position(5)?,
         })
     }
     /// Entries that are no longer there.

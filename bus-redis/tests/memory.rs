@@ -37,8 +37,8 @@ async fn an_abandoned_group_is_named_holds_nothing_back_and_is_told_what_it_miss
     admin.create(&[TopicSpec::new(topic.clone())]).await.unwrap();
     let publisher = backend.publisher().await.unwrap();
     let batch = || vec![Message::new("x"); 500];
-    let receipts = publish(&publisher, &topic, batch()).await;
     let mut member = Member::join(&backend, group(&topic, &name)).await;
+    let receipts = publish(&publisher, &topic, batch()).await;
     member.until(|m| m.records.len() == 500).await;
     let next = receipts[10].position.unwrap();
     let done = bus_core::Done {

@@ -6,7 +6,7 @@ use bus_core::{Error, Message, Name, Outcome, Receipt, Unsent};
 use std::{
     collections::VecDeque,
     sync::Arc,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 /// Messages of one pack at most, so that a server's other clients are not kept waiting long.
@@ -15,6 +15,7 @@ const PACK_MESSAGES: usize = 1000;
 const PACK_BYTES: usize = 1024 * 1024;
 /// How long a marker outlives its publisher's last message, in seconds.
 const MARKER_LIFE: &[u8] = b"86400";
+const MARKER_LIVES: Duration = Duration::from_secs(86_400);
 
 /// Waits of a pack that was refused for now.
 const FIRST_WAIT: Duration = Duration::from_millis(50);
@@ -48,6 +49,21 @@ struct Part {
     indexes: Vec<u32>,
 }
 
+/// The last pack that was confirmed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Confirmed {
+    pub(crate) position: Option<u128>,
+    at: (Instant, SystemTime),
+}
+
+impl Confirmed {
+    /// Whether the marker may have expired since then, by whichever clock is ahead.
+    fn is_old(&self) -> bool {
+        let most = MARKER_LIVES / 2;
+        self.at.0.elapsed() > most || self.at.1.elapsed().is_ok_and(|time| time > most)
+    }
+}
+
 /// One partition.
 #[derive(Debug)]
 pub(crate) struct Lane {
@@ -70,6 +86,10 @@ pub(crate) struct Lane {
     pub(crate) refused: Option<Error>,
     /// How often in a row.
     refusals: u32,
+    /// The last pack that was confirmed: where it ends, where that is known, and when it was.
+    pub(crate) confirmed: Option<Confirmed>,
+    /// Confirmed records are gone: what the next publish is told.
+    pub(crate) lost: Option<Error>,
     /// In the list of lanes that have something to send.
     pub(crate) ready: bool,
 }
@@ -95,6 +115,8 @@ impl Lane {
             unclear: false,
             refused: None,
             refusals: 0,
+            confirmed: None,
+            lost: None,
             ready: false,
         }
     }
@@ -135,11 +157,20 @@ impl Lane {
         }
     }
 
+    /// The lowest marker that the server may have. One that expired says nothing about what was lost.
+    pub(crate) fn floor(&mut self) -> u64 {
+        if self.confirmed.is_none_or(|confirmed| confirmed.is_old()) {
+            self.low = 0;
+        }
+        self.low
+    }
+
     /// Lets the next pack fly, if one waits and none flies.
     pub(crate) fn launch(&mut self) -> Option<&Pack> {
         if self.flying.is_some() {
             return None;
         }
+        self.floor();
         let mut pack = self.waiting.pop_front()?;
         self.sequence += 1;
         pack.sequence = self.sequence;
@@ -200,6 +231,10 @@ impl Lane {
         let Some(pack) = self.flying.take() else { return };
         self.low = pack.sequence;
         self.refusals = 0;
+        self.confirmed = Some(Confirmed {
+            position: positions.last().copied(),
+            at: (Instant::now(), SystemTime::now()),
+        });
         let mut nth = 0;
         for part in pack.parts {
             part.call.settle(&part.indexes, |index| {
@@ -232,6 +267,20 @@ impl Lane {
         }
         for pack in std::mem::take(&mut self.waiting) {
             pack.fail(|| Unsent::not_stored(error.duplicate()));
+        }
+    }
+
+    /// Confirmed records are gone. What flies and waits is refused, or else the next publish: whoever publishes has to
+    /// hear of it.
+    pub(crate) fn lose(&mut self, marker: u64, error: Error) {
+        self.low = marker;
+        self.sequence = self.sequence.max(marker);
+        self.confirmed = None;
+        if self.since().is_some() {
+            self.failed(&error, false);
+            self.low = marker;
+        } else {
+            self.lost = Some(error);
         }
     }
 

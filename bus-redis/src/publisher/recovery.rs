@@ -2,10 +2,11 @@
 
 use super::{lane::Form, task::Task};
 use crate::{
-    error::silent,
-    wire::{Conn, Pipeline},
+    error::{classify, silent},
+    id,
+    wire::{Conn, Pipeline, Value},
 };
-use bus_core::{Error, Result};
+use bus_core::{Error, ErrorKind, Result};
 use tokio::time::timeout;
 
 /// Seconds after which no request of a connection that is gone arrives any more.
@@ -23,23 +24,25 @@ impl Task {
             Ok::<_, Error>(conn)
         };
         let mut conn = self.while_expiring(open).await?;
+        if conn.is_replica() {
+            return Err(classify(conn.address(), "READONLY it is a replica"));
+        }
         self.recover(&mut conn).await?;
         self.context.health.up();
         Ok(conn)
     }
 
-    /// Finds out what is stored of what was sent, and lets the rest fly again.
+    /// Finds out what is stored of what was sent, and lets the rest fly again. Markers of lanes at rest are looked at
+    /// too: one that went back means that confirmed records are gone.
     async fn recover(&mut self, conn: &mut Conn) -> Result<()> {
         let (lanes, form) = {
-            let state = self.shared.state.lock();
-            let lanes: Vec<(usize, String)> = state
-                .lanes
-                .iter()
-                .enumerate()
-                .filter(|(_, lane)| lane.flying.is_some() || lane.unclear)
-                .map(|(number, lane)| (number, lane.marker.clone()))
-                .collect();
-            (lanes, state.form)
+            let mut state = self.shared.state.lock();
+            let used = state.lanes.iter_mut().enumerate();
+            let used = used.filter_map(|(number, lane)| {
+                let asked = lane.flying.is_some() || lane.unclear || lane.floor() > 0;
+                asked.then(|| (number, lane.marker.clone()))
+            });
+            (used.collect::<Vec<_>>(), state.form)
         };
         let mut pipeline = Pipeline::new();
         let killed = match &self.previous {
@@ -57,33 +60,74 @@ impl Task {
         if pipeline.is_empty() {
             return Ok(());
         }
-        let call = timeout(self.context.config.connect_timeout, conn.call(&pipeline)).await;
-        let replies = call.unwrap_or_else(|_| Err(silent(conn.address())))?;
-        let replies: Vec<_> = replies
-            .into_iter()
-            .map(|r| conn.check(r))
-            .collect::<Result<_>>()?;
-        let mut state = self.shared.state.lock();
+        let replies = self.ask(conn, &pipeline).await?;
         for ((number, _), reply) in lanes.iter().zip(&replies[killed..]) {
             let marker = reply.int().unwrap_or(0) as u64;
+            let gone_back = marker < self.shared.state.lock().lanes[*number].low;
+            let lost = match gone_back {
+                true => Some(self.loss(conn, *number).await?),
+                false => None,
+            };
+            let mut state = self.shared.state.lock();
             let lane = &mut state.lanes[*number];
-            if marker < lane.low {
-                tracing::error!(
-                    topic = %lane.topic, partition = lane.partition, address = %conn.address(),
-                    "redis lost records that it had confirmed: its history went back"
-                );
-            }
             lane.unclear = false;
-            lane.low = marker;
-            if lane.flying.as_ref().is_some_and(|pack| pack.sequence <= marker) {
-                lane.stored(&[]);
-            }
-            if lane.flying.is_none() {
-                lane.sequence = lane.sequence.max(marker);
+            if let Some(error) = lost {
+                lane.lose(marker, error);
+            } else {
+                lane.low = marker;
+                if lane.flying.as_ref().is_some_and(|pack| pack.sequence <= marker) {
+                    lane.stored(&[]);
+                }
+                if lane.flying.is_none() {
+                    lane.sequence = lane.sequence.max(marker);
+                }
             }
             state.landed(*number);
         }
         Ok(())
+    }
+
+    /// Which confirmed records of a lane are gone, as far as that can be told.
+    async fn loss(&self, conn: &mut Conn, number: usize) -> Result<Error> {
+        let (topic, partition, stream, last) = {
+            let state = self.shared.state.lock();
+            let lane = &state.lanes[number];
+            let last = lane.confirmed.and_then(|confirmed| confirmed.position);
+            (lane.topic.clone(), lane.partition, lane.stream.clone(), last)
+        };
+        let mut range = "the last ones that it confirmed".to_owned();
+        if let Some(last) = last.map(id::id) {
+            let mut pipeline = Pipeline::new();
+            let words = [
+                &b"XREVRANGE"[..],
+                stream.as_bytes(),
+                last.as_bytes(),
+                b"-",
+                b"COUNT",
+                b"1",
+            ];
+            pipeline.add(&words);
+            let reply = self.ask(conn, &pipeline).await?.remove(0);
+            let kept = reply.at(0).at(0).text().unwrap_or("the beginning");
+            range = format!("those behind {kept}, up to {last}");
+        }
+        let address = conn.address();
+        tracing::error!(
+            topic = &*topic, partition, %address, range,
+            "redis lost records that it had confirmed: its history went back"
+        );
+        let sentence = format!(
+            "redis at {address} lost records of partition {partition} of topic `{topic}` that it had confirmed: {range}; \
+             its history went back, by a failover or by a restart without `appendfsync always`. \
+             Publish them again from their source"
+        );
+        Ok(Error::new(ErrorKind::DataLoss, sentence))
+    }
+
+    async fn ask(&self, conn: &mut Conn, pipeline: &Pipeline) -> Result<Vec<Value>> {
+        let call = timeout(self.context.config.connect_timeout, conn.call(pipeline)).await;
+        let replies = call.unwrap_or_else(|_| Err(silent(conn.address())))?;
+        replies.into_iter().map(|r| conn.check(r)).collect()
     }
 
     /// Takes the markers away that nobody will look at again: a thousand short-lived publishers must not leave a day's

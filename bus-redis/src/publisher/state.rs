@@ -91,6 +91,7 @@ impl State {
         let Some(topic) = self.topics.get_mut(&info.name) else {
             return;
         };
+        let mut lost: Vec<(usize, Error)> = Vec::new();
         for (index, message) in batch.iter().enumerate() {
             let index = index as u32;
             if let Err(error) = check(config, info, message) {
@@ -104,6 +105,13 @@ impl State {
             };
             let number = topic.lanes[partition as usize];
             let lane = &mut self.lanes[number];
+            if let Some(error) = lane.lost.take() {
+                lost.push((number, error));
+            }
+            if let Some((_, error)) = lost.iter().find(|(lane, _)| *lane == number) {
+                call.settle(&[index], |_| Err(Unsent::not_stored(error.duplicate())));
+                continue;
+            }
             lane.push(message, call, index, now);
             if !lane.ready && lane.flying.is_none() {
                 lane.ready = true;

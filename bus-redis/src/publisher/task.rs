@@ -273,6 +273,11 @@ impl Task {
         let mut gone: Option<Name> = None;
         if let Some(text) = &answer.error {
             let error = classify(address, text).context(format!("topic `{}`", lane.topic));
+            if text.starts_with("READONLY") {
+                // Another server's history may take the place of this one's, on the same connection.
+                lane.refuse(error.duplicate());
+                return Err(error);
+            }
             if error.is_transient() {
                 // Refused as a whole, so that it may be sent again as it is.
                 tracing::debug!(%error, "publish is sent again");
@@ -291,15 +296,11 @@ impl Task {
             match (answer.status.as_deref(), answer.number) {
                 (Some("OK"), _) => lane.stored(&answer.positions),
                 (Some("DUP"), _) => lane.stored(&[]),
-                (Some("GAP"), marker) => {
-                    tracing::error!(
-                        topic = %lane.topic, partition = lane.partition, address,
-                        "redis lost records that it had confirmed: its history went back"
-                    );
-                    lane.low = marker.unwrap_or(0) as u64;
-                    let wait = lane.refuse(Error::unavailable("redis lost records that it had confirmed"));
-                    self.refused.push((Instant::now() + wait, number));
-                    return Ok(());
+                // The markers are read anew, and what was lost is told, behind a new connection.
+                (Some("GAP"), _) => {
+                    return Err(Error::unavailable(format!(
+                        "the history of redis at {address} went back"
+                    )));
                 }
                 _ => {
                     return Err(Error::unavailable(format!(

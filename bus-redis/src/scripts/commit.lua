@@ -4,7 +4,8 @@
 local lease = redis.call('HMGET', KEYS[1], 'owner', 'epoch', 'seq', 'last')
 if lease[1] ~= ARGV[2] or lease[2] ~= ARGV[3] then return { 'FENCED' } end
 local stream = info(KEYS[2])
-if not stream or not group_of(KEYS[2], ARGV[1]) then return { 'GONE' } end
+if not stream then return { 'GONE' } end
+if not group_of(KEYS[2], ARGV[1]) then return { 'NOGROUP' } end
 -- Also one that arrives late, after later ones.
 if tonumber(lease[3]) >= tonumber(ARGV[4]) then return { 'DUP', facts(stream) } end
 if before(ARGV[5], lease[4]) then return { 'BACK', lease[4] } end

@@ -48,15 +48,15 @@ local function ensure_group(key, stream, name, id)
   redis.call('XGROUP', 'CREATE', key, name, id, 'ENTRIESREAD', entries_read(stream, id))
 end
 
--- What an owner compares its count with: entries ever added, entries there, first id, end, newest entry there, and
--- whether single entries were deleted, which makes counts unreliable.
+-- What an owner compares its count with: entries ever added, entries there, first id, end, newest entry there, and the
+-- highest entry that was deleted by itself, which makes counts unreliable.
 local function facts(stream)
   local newest = stream['last-entry']
   local first = stream['recorded-first-entry-id']
   if stream['length'] == 0 then first = '' end
   return stream['entries-added'], stream['length'], first, stream['last-generated-id'],
     newest and newest[1] or '',
-    stream['max-deleted-entry-id'] ~= '0-0' and 1 or 0
+    stream['max-deleted-entry-id']
 end
 
 local function now_ms()

@@ -18,6 +18,7 @@ pub(crate) enum Script {
     Create,
     Facts,
     Register,
+    History,
 }
 
 /// Where a full server must still run it (or it could never be drained), `allow-oom`; else it is refused before it starts.
@@ -36,7 +37,7 @@ macro_rules! source {
 
 impl Script {
     /// All of them, in the order of their numbers.
-    pub(crate) const ALL: [(Script, &'static str); 13] = [
+    pub(crate) const ALL: [(Script, &'static str); 14] = [
         (Script::Produce, source!(adds "produce.lua")),
         (Script::Start, source!(drains "start.lua")),
         (Script::Acquire, source!(drains "acquire.lua")),
@@ -50,6 +51,7 @@ impl Script {
         (Script::Create, source!(adds "create.lua")),
         (Script::Facts, source!(drains "facts.lua")),
         (Script::Register, source!(drains "register.lua")),
+        (Script::History, source!(drains "history.lua")),
     ];
 }
 

@@ -172,7 +172,8 @@ impl RedisAck {
                 }
                 Some(Ok(()))
             }
-            (_, Some("FENCED")) => {
+            // A group that was destroyed is made again, where it was, by whoever acquires the partition next.
+            (_, Some("FENCED" | "NOGROUP")) => {
                 self.shared.lose(shard);
                 Some(Err(fenced(&self.topics, shard)))
             }
@@ -291,6 +292,13 @@ impl RedisAck {
 impl Ack for RedisAck {
     async fn commit(&self, done: Vec<Done>) -> Vec<Result<()>> {
         let Some(member) = &self.member else {
+            // Nothing is stored; but after a restart of the server it goes on from there.
+            let mut state = self.shared.lock();
+            for done in &done {
+                if let Some(held) = state.get(done.shard) {
+                    held.stored = Some((done.next, done.notes.clone()));
+                }
+            }
             return done.iter().map(|_| Ok(())).collect();
         };
         let mut results: Vec<Option<Result<()>>> = Vec::with_capacity(done.len());

@@ -48,6 +48,11 @@ impl Gained {
         }
     }
 
+    /// The first position that is not settled.
+    pub(crate) fn next(&self) -> u128 {
+        self.next
+    }
+
     /// Says that the shard is ours since `sent`.
     pub(crate) fn tell(self, shared: &Shared, shard: Shard, place: Place, sent: Instant) {
         let mut held = Held {
@@ -62,6 +67,8 @@ impl Gained {
             stored: None,
             ordinals: Ordinals::new(self.read),
             facts: None,
+            compared: None,
+            read: None,
             counting: place.counting,
         };
         // What was removed while nobody owned the partition is known before the first record is read.
@@ -77,7 +84,7 @@ impl Gained {
             end: self.facts.and_then(|f| f.newest),
         };
         shared.open(held, open);
-        if let Some((from, to)) = missing {
+        for (from, to) in missing {
             shared.tell(Event::DataLoss { shard, from, to });
         }
     }

@@ -3,14 +3,16 @@
 use super::{
     RedisSubscriber,
     ack::RedisAck,
+    history::History,
     keeper::Keeper,
     observer::{self, Observer},
     reader::Reader,
     state::Shared,
     watch::Watched,
 };
-use crate::{Context, facts::Facts, keys, scripts::Script, start, topics::TopicInfo, wire::Pipeline};
+use crate::{Context, keys, scripts::Script, start, topics::TopicInfo, wire::Pipeline};
 use bus_core::{Ack, Error, ErrorKind, Name, Result, Scope, Shard, Source, Start, Subscriber, check_name};
+use bytes::Bytes;
 use std::sync::Arc;
 
 /// Joins a group, or opens partitions for everyone.
@@ -52,6 +54,7 @@ async fn group_member(
             .map(|(i, info)| Watched::new(i as u32, info.clone(), &group))
             .collect(),
         run_id: None,
+        history: History::default(),
     };
     let ack = RedisAck::new(
         context.clone(),
@@ -156,20 +159,15 @@ async fn everyone(
             );
             return Err(Error::invalid(sentence));
         }
-        let mut pipeline = Pipeline::new();
-        for partition in &wanted {
-            pipeline.script(Script::Facts, &[info.stream(*partition).as_bytes()], &[]);
-        }
-        for (partition, reply) in wanted.iter().zip(context.link.call(&pipeline).await?.values) {
-            let reply = context.link.check(reply)?;
-            let facts = Facts::read(&reply, 1).ok_or_else(|| Error::topic_missing(&info.name))?;
+        for partition in wanted {
+            let found = observer::look_at(&context, info, info.stream(partition).into()).await?;
+            let found = found.ok_or_else(|| Error::topic_missing(&info.name))?;
             let shard = Shard {
                 topic: index as u32,
-                partition: *partition,
+                partition,
                 epoch: 1,
             };
-            let stream: Arc<str> = info.stream(*partition).into();
-            observer::open(&shared, shard, &info.name, &stream, &source.start, facts);
+            observer::open(&shared, shard, &info.name, found, &source.start, Bytes::new());
         }
     }
     let observer = Observer {

@@ -2,6 +2,7 @@
 //! what is over its quota, and watches that topics stay what they are.
 
 use super::{
+    history::History,
     state::{Notice, Shared},
     watch::Watched,
 };
@@ -35,6 +36,7 @@ pub(crate) struct Keeper {
     pub(crate) member: String,
     pub(crate) topics: Vec<Watched>,
     pub(crate) run_id: Option<Arc<str>>,
+    pub(crate) history: History,
 }
 
 /// What a command of a round asked.
@@ -53,7 +55,7 @@ impl Keeper {
             match self.round().await {
                 Ok(again) => pause = if again { Duration::ZERO } else { self.tick() },
                 // Deleted between two commands of a round: the next one tells which topic it was.
-                Err(error) if matches!(error.kind(), ErrorKind::TopicMissing | ErrorKind::GroupMissing) => {
+                Err(error) if error == ErrorKind::TopicMissing => {
                     pause = Duration::from_millis(50);
                 }
                 Err(error) if !error.is_transient() => {
@@ -102,10 +104,12 @@ impl Keeper {
             // Its history may have gone back: nothing of before holds, not even our own leases.
             tracing::warn!(group = %self.group, address = %self.context.config.address(), "the server was restarted or replaced, partitions are acquired anew");
             self.run_id = Some(answers.run_id);
+            self.history.remember(&self.shared);
             self.lose_all();
             return Ok(true);
         }
         self.run_id = Some(answers.run_id);
+        self.history.look(&self.link, &self.topics).await?;
         let mut live = vec![Vec::new(); self.topics.len()];
         for (ask, reply) in asks.iter().zip(answers.values) {
             let reply = self.link.check(reply)?;
@@ -184,6 +188,7 @@ impl Keeper {
                 self.shared.wake.notify_one();
             }
             Some("GONE") => self.topic_lost(shard.topic as usize),
+            // Of a destroyed group too: it is made again, where it was, when the partition is acquired.
             _ => self.shared.lose(shard),
         }
     }

@@ -3,8 +3,10 @@
 mod ack;
 mod decode;
 mod gained;
+mod history;
 mod join;
 mod keeper;
+mod loss;
 mod observer;
 mod ordinals;
 mod reader;
@@ -14,12 +16,13 @@ mod watch;
 
 pub(crate) use join::join;
 
-use crate::{Context, facts::Facts, id, scripts::Script, start, wire::Pipeline};
+use crate::{Context, id, scripts::Script, start, wire::Pipeline};
 use async_trait::async_trait;
 use bus_core::{Error, Event, Name, Result, Room, Shard, Start, Subscriber};
+use bytes::Bytes;
 use gained::{Gained, Place};
 use reader::Reader;
-use state::{Notice, Open, Shared};
+use state::{Notice, Open, Reopen, Shared};
 use std::{
     sync::Arc,
     time::{Duration, Instant},
@@ -48,7 +51,7 @@ impl RedisSubscriber {
         for notice in notices {
             match notice {
                 Notice::Open(open) => {
-                    let caught_up = self.reader.open(&open, self.group.is_none());
+                    let caught_up = self.reader.open(&open);
                     let Open {
                         shard,
                         topic,
@@ -66,6 +69,7 @@ impl RedisSubscriber {
                         events.push(Event::CaughtUp(shard));
                     }
                 }
+                Notice::Reopen(reopen) => self.reopen(reopen, events),
                 Notice::Event(event) => {
                     match event {
                         Event::Losing { shard, .. } | Event::Lost(shard) => self.reader.shut(shard),
@@ -75,6 +79,28 @@ impl RedisSubscriber {
                     events.push(event);
                 }
             }
+        }
+    }
+
+    /// Goes on under a new epoch: from what was settled, where that was told, else from what was not handed out.
+    fn reopen(&mut self, reopen: Reopen, events: &mut Vec<Event>) {
+        let old = reopen.shard;
+        let held = self.shared.lock().held.remove(&(old.topic, old.partition));
+        let Some(held) = held.filter(|held| held.shard == old) else {
+            return;
+        };
+        let handed_out = self.reader.handed_out(old);
+        let (next, notes) = held.stored.unwrap_or((handed_out.unwrap_or(0), Bytes::new()));
+        self.reader.shut(old);
+        events.push(Event::Lost(old));
+        let shard = Shard {
+            epoch: old.epoch + 1,
+            ..old
+        };
+        let to = Start::Positions([(old.partition, next)].into());
+        observer::open(&self.shared, shard, &reopen.topic, reopen.found, &to, notes);
+        if let Some((from, to)) = reopen.gone {
+            self.shared.tell(Event::DataLoss { shard, from, to });
         }
     }
 
@@ -109,13 +135,9 @@ impl RedisSubscriber {
             let Some(next) = self.reader.next(held.shard) else {
                 continue;
             };
-            if let Some((from, to)) = held.compare(next) {
-                events.push(Event::DataLoss {
-                    shard: held.shard,
-                    from,
-                    to,
-                });
-            }
+            let shard = held.shard;
+            let missing = held.compare(next).into_iter();
+            events.extend(missing.map(|(from, to)| Event::DataLoss { shard, from, to }));
             if self.group.is_none() {
                 held.ordinals.settle(next);
             }
@@ -171,18 +193,15 @@ impl RedisSubscriber {
             return Err(fenced(&self.topics, shard));
         };
         let topic = &self.topics[shard.topic as usize];
-        let reply = self
-            .context
-            .link
-            .run(Script::Facts, &[stream.as_bytes()], &[])
-            .await?;
-        let facts = Facts::read(&reply, 1).ok_or_else(|| Error::topic_missing(topic))?;
+        let info = self.context.topics.get(topic).await?;
+        let found = observer::look_at(&self.context, &info, stream).await?;
+        let found = found.ok_or_else(|| Error::topic_missing(topic))?;
         self.shared.lose(shard);
         let shard = Shard {
             epoch: shard.epoch + 1,
             ..shard
         };
-        observer::open(&self.shared, shard, topic, &stream, to, facts);
+        observer::open(&self.shared, shard, topic, found, to, Bytes::new());
         Ok(())
     }
 }

@@ -1,8 +1,9 @@
 //! The task behind `Scope::Everyone`: no lease, only a look now and then whether the topics are what they were.
 
 use super::{
+    history,
     ordinals::Ordinals,
-    state::{Held, Open, Shared},
+    state::{Held, Notice, Open, Reopen, Shared},
 };
 use crate::{Context, facts::Facts, id, keys, scripts::Script, start, topics::TopicInfo, wire::Pipeline};
 use bus_core::{Event, Name, Result, Shard, Start};
@@ -14,6 +15,20 @@ use std::{
 
 const LOOK: Duration = Duration::from_secs(1);
 
+/// What there is in a stream; `None` where it is gone.
+pub(crate) async fn look_at(context: &Context, info: &TopicInfo, stream: Arc<str>) -> Result<Option<Found>> {
+    let mut pipeline = Pipeline::new();
+    pipeline.script(Script::Facts, &[stream.as_bytes()], &[]);
+    let mut answers = context.link.call(&pipeline).await?;
+    let reply = context.link.check(answers.values.remove(0))?;
+    Ok(Facts::read(&reply, 1).map(|facts| Found {
+        stream,
+        run_id: answers.run_id,
+        facts,
+        counting: !info.compact,
+    }))
+}
+
 /// Looks after the topics of one reader.
 #[derive(Debug)]
 pub(crate) struct Observer {
@@ -24,8 +39,19 @@ pub(crate) struct Observer {
     pub(crate) partitions: Option<Vec<u32>>,
 }
 
-/// Opens a shard at `to`; `facts` were taken just now.
-pub(crate) fn open(shared: &Shared, shard: Shard, topic: &Name, stream: &Arc<str>, to: &Start, facts: Facts) {
+/// Where a shard is read, and what was found there just now.
+#[derive(Clone, Debug)]
+pub(crate) struct Found {
+    pub(crate) stream: Arc<str>,
+    pub(crate) run_id: Arc<str>,
+    pub(crate) facts: Facts,
+    /// Compaction deletes single entries, so that counting tells nothing.
+    pub(crate) counting: bool,
+}
+
+/// Opens a shard at `to`.
+pub(crate) fn open(shared: &Shared, shard: Shard, topic: &Name, found: Found, to: &Start, notes: Bytes) {
+    let facts = found.facts;
     let next = match &*start::last_settled(to, shard.partition) {
         "$" => facts.tip.saturating_add(1),
         "" => 0,
@@ -41,9 +67,9 @@ pub(crate) fn open(shared: &Shared, shard: Shard, topic: &Name, stream: &Arc<str
     };
     let held = Held {
         shard,
-        stream: stream.clone(),
+        stream: found.stream.clone(),
         lease: "".into(),
-        run_id: "".into(),
+        run_id: found.run_id.clone(),
         renewed: Instant::now(),
         suspended: false,
         losing: None,
@@ -51,18 +77,28 @@ pub(crate) fn open(shared: &Shared, shard: Shard, topic: &Name, stream: &Arc<str
         stored: None,
         ordinals: Ordinals::new(read),
         facts: None,
-        counting: true,
+        compared: None,
+        read: None,
+        counting: found.counting,
     };
     let open = Open {
         shard,
         topic: topic.clone(),
         next,
-        notes: Bytes::new(),
-        stream: stream.clone(),
-        run_id: "".into(),
+        notes,
+        stream: found.stream,
+        run_id: found.run_id,
         end: facts.newest,
     };
     shared.open(held, open);
+}
+
+/// A shard as one look sees it.
+struct Seen {
+    shard: Shard,
+    stream: Arc<str>,
+    run_id: Arc<str>,
+    read: Option<u128>,
 }
 
 impl Observer {
@@ -90,26 +126,25 @@ impl Observer {
             let descriptor = keys::descriptor(&info.name);
             let mut pipeline = Pipeline::new();
             pipeline.add(&[b"HMGET", descriptor.as_bytes(), b"id", b"partitions"]);
-            let held = |s: &Shared| -> Vec<(Shard, Arc<str>)> {
-                s.lock()
-                    .held
-                    .values()
-                    .filter(|h| h.shard.topic == index as u32)
-                    .map(|h| (h.shard, h.stream.clone()))
-                    .collect()
-            };
-            let held = held(&self.shared);
-            for (_, stream) in &held {
-                pipeline.script(Script::Facts, &[stream.as_bytes()], &[]);
+            let held: Vec<Seen> = self
+                .shared
+                .lock()
+                .held
+                .values()
+                .filter(|h| h.shard.topic == index as u32)
+                .map(|h| Seen {
+                    shard: h.shard,
+                    stream: h.stream.clone(),
+                    run_id: h.run_id.clone(),
+                    read: h.read,
+                })
+                .collect();
+            for seen in &held {
+                pipeline.script(Script::Facts, &[seen.stream.as_bytes()], &[]);
             }
             let link = &self.context.link;
-            let values: Result<Vec<_>> = link
-                .call(&pipeline)
-                .await?
-                .values
-                .into_iter()
-                .map(|v| link.check(v))
-                .collect();
+            let answers = link.call(&pipeline).await?;
+            let values: Result<Vec<_>> = answers.values.into_iter().map(|v| link.check(v)).collect();
             let values = values?;
             let same = match values[0].at(0).text() {
                 None => info.id.is_empty(),
@@ -119,9 +154,14 @@ impl Observer {
                 self.lost(index, &info.name);
                 continue;
             }
-            for ((shard, _), reply) in held.iter().zip(&values[1..]) {
-                if let Some(held) = self.shared.lock().get(*shard) {
-                    held.saw(Facts::read(reply, 1));
+            for (seen, reply) in held.iter().zip(&values[1..]) {
+                let Some(facts) = Facts::read(reply, 1) else {
+                    continue;
+                };
+                if seen.run_id != answers.run_id {
+                    self.reopen(&info, seen, answers.run_id.clone(), facts).await?;
+                } else if let Some(held) = self.shared.lock().get(seen.shard) {
+                    held.saw(Some(facts));
                 }
             }
             self.shared.wake.notify_one();
@@ -133,6 +173,33 @@ impl Observer {
                 self.grown(index, &info).await?;
             }
         }
+        Ok(())
+    }
+
+    /// The server was restarted or replaced. What follows is told under a new epoch, and what was read and is gone is told.
+    async fn reopen(&self, info: &TopicInfo, seen: &Seen, run_id: Arc<str>, facts: Facts) -> Result<()> {
+        let mut gone = None;
+        if let Some(read) = seen.read {
+            let mut pipeline = Pipeline::new();
+            history::compare(&mut pipeline, &seen.stream, read, info.compact);
+            let link = &self.context.link;
+            let reply = link.check(link.call(&pipeline).await?.values.remove(0))?;
+            gone = history::gone(&reply, &info.name, seen.shard.partition, read);
+        }
+        let found = Found {
+            stream: seen.stream.clone(),
+            run_id,
+            facts,
+            counting: !info.compact,
+        };
+        let (shard, topic) = (seen.shard, info.name.clone());
+        let reopen = Reopen {
+            shard,
+            topic,
+            found,
+            gone,
+        };
+        self.shared.lock().notices.push_back(Notice::Reopen(reopen));
         Ok(())
     }
 
@@ -161,18 +228,20 @@ impl Observer {
                 continue;
             }
             let stream: Arc<str> = info.stream(partition).into();
-            let reply = self
-                .context
-                .link
-                .run(Script::Facts, &[stream.as_bytes()], &[])
-                .await?;
-            if let Some(facts) = Facts::read(&reply, 1) {
+            if let Some(found) = look_at(&self.context, &info, stream).await? {
                 let shard = Shard {
                     topic: index as u32,
                     partition,
                     epoch: 1,
                 };
-                open(&self.shared, shard, &info.name, &stream, &Start::Earliest, facts);
+                open(
+                    &self.shared,
+                    shard,
+                    &info.name,
+                    found,
+                    &Start::Earliest,
+                    Bytes::new(),
+                );
             }
         }
         self.topics[index] = Some(info);

@@ -81,6 +81,10 @@ impl Ordinals {
             .get(found.partition_point(|p| *p < position).checked_sub(1)?)
             .copied()
     }
+    /// So many were ever added up to the last that was read.
+    pub(crate) fn resync(&mut self, total: u64) {
+        self.base = total.checked_sub(self.len as u64).or(self.base);
+    }
     /// So many more were added than were seen.
     pub(crate) fn skip(&mut self, missing: u64) {
         self.base = self.base.map(|base| base + missing);

@@ -36,8 +36,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 struct Cursor {
     shard: Shard,
     stream: Arc<str>,
-    /// `None`: any run will do.
-    run_id: Option<Arc<str>>,
+    run_id: Arc<str>,
     next: u128,
     /// The end that was seen when it was gained, until it was handed out.
     end: Option<u128>,
@@ -105,12 +104,12 @@ impl Reader {
     }
 
     /// A shard is to be read from now on. Whether its end has been seen already.
-    pub(crate) fn open(&mut self, open: &Open, any_run: bool) -> bool {
+    pub(crate) fn open(&mut self, open: &Open) -> bool {
         let end = open.end.filter(|end| *end >= open.next);
         self.cursors.push(Cursor {
             shard: open.shard,
             stream: open.stream.clone(),
-            run_id: (!any_run).then(|| open.run_id.clone()),
+            run_id: open.run_id.clone(),
             next: open.next,
             end,
             paused: false,
@@ -137,6 +136,14 @@ impl Reader {
     /// The first position of a shard that was not read.
     pub(crate) fn next(&self, shard: Shard) -> Option<u128> {
         self.cursors.iter().find(|c| c.shard == shard).map(|c| c.next)
+    }
+    /// The first position of a shard that was not handed out.
+    pub(crate) fn handed_out(&self, shard: Shard) -> Option<u128> {
+        let waiting = self.chunks.iter().find(|chunk| chunk.shard == shard);
+        match waiting {
+            Some(chunk) => Some(chunk.batch.records()[chunk.from as usize].position),
+            None => self.next(shard),
+        }
     }
     /// Whether a reply is on its way.
     pub(crate) fn is_reading(&self) -> bool {
@@ -200,9 +207,7 @@ impl Reader {
     /// Sends the next request, unless one is on its way: while the caller works on what it has, the server reads.
     pub(crate) fn ask(&mut self) {
         let Some(conn) = &mut self.conn else { return };
-        let reads = |c: &&Cursor| {
-            !c.paused && !c.suspended && c.run_id.as_ref().is_none_or(|run_id| run_id == conn.run_id())
-        };
+        let reads = |c: &&Cursor| !c.paused && !c.suspended && c.run_id == *conn.run_id();
         if self.answer_by.is_some() {
             let left_out =
                 |c: &Cursor| c.waiting == 0 && !self.request.iter().any(|(shard, _)| *shard == c.shard);
@@ -263,6 +268,7 @@ impl Reader {
                     "the reading connection to redis at {address} leads to another run of it than the leases"
                 );
                 self.disconnect(&Error::unavailable(sentence));
+                shared.kick.notify_one();
                 return Ok(());
             }
             return pending().await;
@@ -282,8 +288,7 @@ impl Reader {
     /// Whether there is something to read, but not where this connection leads: after a failover.
     fn is_elsewhere(&self) -> bool {
         let Some(conn) = &self.conn else { return false };
-        let other = |c: &Cursor| c.run_id.as_ref().is_some_and(|run_id| run_id != conn.run_id());
-        self.cursors.iter().any(other)
+        self.cursors.iter().any(|c| c.run_id != *conn.run_id())
     }
 
     async fn connect(&mut self) -> Result<()> {
@@ -302,7 +307,6 @@ impl Reader {
         self.opening = None;
         match result {
             Ok(conn) => {
-                self.pause = Duration::ZERO;
                 self.context.health.up();
                 self.conn = Some(conn);
             }
@@ -346,6 +350,8 @@ impl Reader {
                 }
                 Step::End => {
                     self.answer_by = None;
+                    // Not when it was made: one that only brings errors is replaced ever later.
+                    self.pause = Duration::ZERO;
                     if self.read.1 > 0 {
                         self.average = self.read.0.div_ceil(self.read.1);
                     }
@@ -375,9 +381,12 @@ impl Reader {
         let Some(cursor) = self.cursor(shard) else { return };
         cursor.next = last.saturating_add(1);
         cursor.waiting += batch.records().iter().map(bus_core::Entry::size).sum::<usize>();
-        if let Some(held) = shared.lock().get(shard).filter(|held| held.counting) {
-            held.ordinals
-                .read(batch.records().iter().map(|r| r.position).collect());
+        if let Some(held) = shared.lock().get(shard) {
+            held.read = Some(last);
+            if held.counting {
+                let positions = batch.records().iter().map(|r| r.position);
+                held.ordinals.read(positions.collect());
+            }
         }
         self.chunks.push_back(Chunk {
             shard,

@@ -10,7 +10,7 @@ use crate::{
     scripts::Script,
     wire::{Pipeline, Value},
 };
-use bus_core::{Event, Result, Shard};
+use bus_core::{Error, ErrorKind, Event, Result, Shard};
 use std::{
     sync::Arc,
     time::{Duration, Instant},
@@ -84,6 +84,7 @@ impl Keeper {
                 watched.streams[index].as_bytes(),
             ];
             let group = self.group.as_bytes();
+            let fixed: &[u8] = if *partition < watched.fixed { b"1" } else { b"0" };
             let words = [
                 group,
                 self.member.as_bytes(),
@@ -91,6 +92,7 @@ impl Keeper {
                 owner.as_bytes(),
                 epoch.as_bytes(),
                 beat.as_bytes(),
+                fixed,
             ];
             pipeline.script(Script::Acquire, &keys, &words);
         }
@@ -102,13 +104,24 @@ impl Keeper {
             match reply.at(0).text() {
                 Some("OK") => self.acquired(topic, *partition, sent, &answers.run_id, &reply),
                 Some("GONE") => self.topic_lost(topic),
+                Some("NOGROUP") => return Err(self.group_lost(topic, *partition)),
                 _ => {}
             }
         }
         Ok(())
     }
 
-    fn acquired(&self, topic: usize, partition: u32, sent: Instant, run_id: &Arc<str>, reply: &Value) {
+    /// The group was destroyed together with what is known of it: where it was is lost, and nobody guesses.
+    fn group_lost(&self, topic: usize, partition: u32) -> Error {
+        let (group, topic) = (&self.group, &self.topics[topic].info.name);
+        let sentence = format!(
+            "group `{group}` and its position in partition {partition} of topic `{topic}` were deleted while it had members; \
+             subscribe again to begin at the start that you choose"
+        );
+        Error::new(ErrorKind::GroupMissing, sentence)
+    }
+
+    fn acquired(&mut self, topic: usize, partition: u32, sent: Instant, run_id: &Arc<str>, reply: &Value) {
         let watched = &self.topics[topic];
         let epoch = reply.at(1).text().and_then(|e| e.parse().ok()).unwrap_or(0);
         let shard = Shard {
@@ -123,7 +136,15 @@ impl Keeper {
             run_id: run_id.clone(),
             counting: !watched.info.compact,
         };
-        Gained::read(reply).tell(&self.shared, shard, place, sent);
+        if reply.at(11).int() == Some(1) {
+            tracing::warn!(group = %self.group, topic = &*place.topic, partition, "the group was destroyed; it goes on where it was");
+        }
+        let gained = Gained::read(reply);
+        let gone = self.history.take(shard.topic, partition, gained.next());
+        gained.tell(&self.shared, shard, place, sent);
+        if let Some((from, to)) = gone {
+            self.shared.tell(Event::DataLoss { shard, from, to });
+        }
     }
 
     /// Gives back what should have been released by now.

@@ -1,6 +1,6 @@
 //! What the halves of a subscription share: which shards are ours, and what `receive` is to tell.
 
-use super::ordinals::Ordinals;
+use super::{loss, observer::Found, ordinals::Ordinals};
 use crate::facts::Facts;
 use bus_core::{Error, Event, Name, Shard};
 use bytes::Bytes;
@@ -52,8 +52,11 @@ pub(crate) struct Held {
     /// What the last commit stored, in this epoch.
     pub(crate) stored: Option<(u128, Bytes)>,
     pub(crate) ordinals: Ordinals,
-    /// Ends of the stream that are not compared with what was read yet.
+    /// Ends of the stream that are not compared with what was read yet, and those before them.
     pub(crate) facts: Option<Facts>,
+    pub(crate) compared: Option<Facts>,
+    /// The last record that was read.
+    pub(crate) read: Option<u128>,
     pub(crate) counting: bool,
 }
 
@@ -64,6 +67,18 @@ pub(crate) enum Notice {
     Event(Event),
     /// A shard, and how to read it.
     Open(Open),
+    /// A shard of everyone's, behind which there is another history now.
+    Reopen(Reopen),
+}
+
+/// A shard that goes on under a new epoch.
+#[derive(Debug)]
+pub(crate) struct Reopen {
+    pub(crate) shard: Shard,
+    pub(crate) topic: Name,
+    pub(crate) found: Found,
+    /// Positions that were read and are gone.
+    pub(crate) gone: Option<(u128, u128)>,
 }
 
 /// A shard that was gained.
@@ -132,30 +147,18 @@ impl Held {
         }
     }
     /// Compares what was removed with what was read up to `read_to`, and forgets what is settled. The positions that
-    /// are missing, if any.
-    pub(crate) fn compare(&mut self, read_to: u128) -> Option<(u128, u128)> {
-        let missing = self.facts.take().and_then(|facts| self.missing(facts, read_to));
+    /// are missing.
+    pub(crate) fn compare(&mut self, read_to: u128) -> Vec<(u128, u128)> {
+        let missing = match self.facts.take() {
+            Some(facts) => {
+                let before = self.compared.replace(facts);
+                loss::missing(&mut self.ordinals, before, facts, read_to)
+            }
+            None => Vec::new(),
+        };
         if let Some((next, _)) = self.stored {
             self.ordinals.settle(next);
         }
         missing
-    }
-
-    fn missing(&mut self, facts: Facts, read_to: u128) -> Option<(u128, u128)> {
-        let begin = facts.begin();
-        let (known, from) = if read_to <= begin {
-            (self.ordinals.total()?, read_to)
-        } else if facts.deleted {
-            return None;
-        } else {
-            // The reader is past the gap already: it lies behind the last record before the first one that is there.
-            (
-                self.ordinals.before(begin)?,
-                self.ordinals.last_before(begin)? + 1,
-            )
-        };
-        let gone = facts.removed().checked_sub(known).filter(|gone| *gone > 0)?;
-        self.ordinals.skip(gone);
-        (from < begin).then_some((from, begin))
     }
 }

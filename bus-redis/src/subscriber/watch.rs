@@ -15,6 +15,8 @@ pub(crate) struct Watched {
     pub(crate) streams: Vec<Arc<str>>,
     pub(crate) leases: Vec<Arc<str>>,
     pub(crate) sightings: Vec<Option<Sighting>>,
+    /// In so many partitions the group's start was fixed when it was joined.
+    pub(crate) fixed: u32,
     /// It was deleted or made anew.
     pub(crate) lost: bool,
 }
@@ -42,6 +44,7 @@ impl Watched {
             streams: Vec::new(),
             leases: Vec::new(),
             sightings: Vec::new(),
+            fixed: info.partitions,
             lost: false,
         };
         watched.update(info, group);

@@ -42,6 +42,7 @@ pub(crate) struct Conn {
     id: u64,
     run_id: Arc<str>,
     version: String,
+    replica: bool,
     shas: Vec<String>,
 }
 
@@ -73,6 +74,7 @@ impl Conn {
             id: 0,
             run_id: "".into(),
             version: String::new(),
+            replica: false,
             shas: Vec::new(),
         };
         conn.introduce(config, role).await?;
@@ -97,15 +99,17 @@ impl Conn {
         hello.add(&[b"CLIENT", b"SETNAME", name.as_bytes()]);
         hello.add(&[b"CLIENT", b"ID"]);
         hello.add(&[b"INFO", b"server"]);
+        hello.add(&[b"INFO", b"replication"]);
         let replies = self.call(&hello).await?;
         // The first error is the telling one: without AUTH all that follows is refused too.
         let replies: Vec<Value> = replies
             .into_iter()
             .map(|r| self.check(r))
             .collect::<Result<_>>()?;
-        let [.., id, info] = &replies[..] else {
+        let [.., id, info, replication] = &replies[..] else {
             return Err(unexpected(&self.address, "INFO"));
         };
+        self.replica = info_field(replication.text().unwrap_or_default(), "role") == Some("slave");
         self.id = id.int().unwrap_or(0) as u64;
         let info = info.text().unwrap_or_default();
         self.version = info_field(info, "redis_version").unwrap_or_default().into();
@@ -152,6 +156,10 @@ impl Conn {
     /// The server's version.
     pub(crate) fn version(&self) -> &str {
         &self.version
+    }
+    /// Whether it was a replica when the connection was made: what it has may be behind what was confirmed.
+    pub(crate) fn is_replica(&self) -> bool {
+        self.replica
     }
     /// Our end's address, which is where a member runs.
     pub(crate) fn local(&self) -> String {
