@@ -170,7 +170,7 @@ impl World {
                 });
             }
             (Call::Acquire { .. }, _) => contender.seen = None,
-            (Call::Release { .. }, _) | (_, Reply::Word("FENCED" | "GONE")) => contender.held = None,
+            (Call::Release { .. }, _) | (_, Reply::Word("FENCED" | "NOGROUP")) => contender.held = None,
             (Call::Commit { sequence, last, .. }, Reply::Word(word)) => {
                 if let Some(held) = &mut contender.held {
                     held.unclear = None;

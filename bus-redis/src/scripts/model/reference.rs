@@ -80,7 +80,7 @@ impl Reference {
                 return Reply::Acquired { last, notes };
             }
             // Before the first acquisition, where a restart lost it.
-            Call::Renew { .. } if self.group.is_none() => return Reply::Word("GONE"),
+            Call::Renew { .. } if self.group.is_none() => return Reply::Word("NOGROUP"),
             Call::Renew { member, epoch } if self.is_owner(member, *epoch) => {
                 (self.beat, self.touched) = (self.beat + 1, now);
             }

@@ -112,7 +112,7 @@ impl Server {
                 (Reply::Acquired { last, notes }, text(&reply[1]).parse().ok())
             }
             (word, _) => {
-                let known = ["OK", "HELD", "FENCED", "DUP", "BACK", "GONE"];
+                let known = ["OK", "HELD", "FENCED", "DUP", "BACK", "NOGROUP"];
                 let word = known.iter().find(|known| **known == word);
                 (Reply::Word(word.unwrap_or_else(|| panic!("{reply:?}"))), None)
             }
