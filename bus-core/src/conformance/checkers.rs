@@ -4,12 +4,14 @@
 //! or fenced and when, [`Stored`] says where a group's position was seen.
 
 mod interruptions;
+mod logs;
 mod owners;
 mod positions;
 #[cfg(test)]
 mod stories;
 
 pub use interruptions::{Cause, Interruption, completed, explained, within};
+pub use logs::{Sent, Told, log_holds};
 pub use owners::former_owner;
 pub use positions::{Stored, passed_unsettled, stored_went_back};
 

@@ -1,10 +1,11 @@
-//! The project's own commands: `cargo xtask brokers`, `cargo xtask test`, `cargo xtask check`.
+//! The project's own commands: `cargo xtask brokers`, `test`, `faults`, `check`.
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a failed test is a panic"))]
 
 mod brokers;
 mod cargo;
 mod check;
 mod docker;
+mod faults;
 mod features;
 mod firewall;
 mod interrupt;
@@ -33,6 +34,8 @@ enum Command {
     Brokers(brokers::Command),
     /// Run every test against real servers, starting and stopping what is missing.
     Test(test::Arguments),
+    /// Kill, freeze and cut off publishers, consumers and brokers, and check what the bus promises.
+    Faults(faults::Arguments),
     /// Run every check that needs no server: format, lints, documentation, features, dependencies.
     Check,
 }
@@ -42,7 +45,7 @@ type Done = Result<(), Box<dyn std::error::Error>>;
 
 fn main() -> ExitCode {
     let command = Arguments::parse().command;
-    if !matches!(command, Command::Check)
+    if !matches!(command, Command::Check | Command::Faults(_))
         && let Some(code) = docker::rebuilt()
     {
         return code;
@@ -50,6 +53,7 @@ fn main() -> ExitCode {
     let done = match command {
         Command::Brokers(command) => brokers::run(command),
         Command::Test(arguments) => test::run(&arguments),
+        Command::Faults(arguments) => faults::run(&arguments),
         Command::Check => check::run(),
     };
     match done {

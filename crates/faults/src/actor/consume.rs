@@ -1,0 +1,176 @@
+//! Handling messages, with each written down when it comes, and again before it is settled.
+
+use super::{Consume, Life, Spec, habit::Habit};
+use crate::{
+    payload,
+    record::{self, Entry, Recorder},
+};
+use bus::{Bus, Bytes, Delivery, Message, Raw, Retry, Topic};
+use bus_core::conformance::Failure;
+use bus_proxy::Rng;
+use parking_lot::Mutex;
+use std::{sync::Arc, time::Duration};
+
+/// How long handlers may go on after SIGTERM.
+const GRACE: Duration = Duration::from_secs(30);
+/// The wait of a failed message: short, so that a key is not blocked for a whole test.
+const AGAIN: Duration = Duration::from_millis(50);
+
+struct Hands {
+    role: Consume,
+    recorder: Arc<Recorder>,
+    rng: Mutex<Rng>,
+}
+
+pub(crate) async fn consume(
+    bus: &Bus,
+    spec: &Spec,
+    role: Consume,
+    recorder: Arc<Recorder>,
+    life: &Life,
+) -> Result<(), Failure> {
+    let topic: Topic<Bytes, Raw> = Topic::named(role.topic.clone());
+    let retry = Retry::fixed(AGAIN);
+    let mut subscribe = bus.subscribe(&topic, &role.group).in_flight(role.in_flight);
+    subscribe = match role.attempts {
+        Some(attempts) => subscribe.retry(retry.max_retries(attempts.saturating_sub(1))),
+        None => subscribe.retry(retry.forever()).no_dead_letters(),
+    };
+    if role.exactly_once {
+        subscribe = subscribe.exactly_once();
+    }
+    let subscription = tokio::select! {
+        subscription = subscribe => subscription.map_err(|e| Failure::new(format_args!("subscribing: {e}")))?,
+        () = life.stopped() => return Ok(()),
+    };
+    let control = subscription.control();
+    life.lives_by(control.clone());
+    recorder.write(Entry::Note {
+        text: "joined".into(),
+    });
+    let handlers = role.handlers;
+    let hands = Arc::new(Hands {
+        role,
+        recorder: recorder.clone(),
+        rng: Mutex::new(Rng::new(spec.seed)),
+    });
+    let running = subscription.for_each(handlers, move |delivery| handle(hands.clone(), delivery));
+    tokio::pin!(running);
+    let ended = tokio::select! {
+        ended = &mut running => ended,
+        () = life.stopped() => {
+            let (drained, ended) = tokio::join!(control.drain(GRACE), &mut running);
+            drained.and(ended)
+        }
+    };
+    ended.map_err(|e| Failure::new(format_args!("the subscription ended: {e:?}")))?;
+    bus.close()
+        .await
+        .map_err(|e| Failure::new(format_args!("closing: {e}")))?;
+    recorder.write(Entry::Note {
+        text: "closed".into(),
+    });
+    Ok(())
+}
+
+async fn handle(hands: Arc<Hands>, delivery: Delivery<Bytes>) {
+    let (role, recorder) = (&hands.role, &hands.recorder);
+    let id = match payload::decode(delivery.value()) {
+        Ok(id) if delivery.key() == Some(payload::key(id).as_bytes()) => id.to_owned(),
+        Ok(id) => {
+            return garbage(
+                recorder,
+                format!("{id} with the key {:?}", delivery.key()),
+                delivery,
+            );
+        }
+        Err(error) => return garbage(recorder, error.to_string(), delivery),
+    };
+    recorder.write(Entry::Got {
+        id: id.clone(),
+        partition: delivery.partition(),
+        position: delivery.position().to_string(),
+        attempt: delivery.attempt(),
+    });
+    let mut out = Out {
+        recorder,
+        id: &id,
+        settled: false,
+    };
+    let first = delivery.attempt() == 1;
+    let habit = Habit::of(payload::key(&id));
+    let work = match habit {
+        Habit::Slow(time) if first => time,
+        _ => Duration::from_millis(hands.rng.lock().within(&(role.work.0..=role.work.1))),
+    };
+    if !work.is_zero() {
+        tokio::time::sleep(work).await;
+    }
+    match habit {
+        Habit::Abort => std::process::abort(),
+        Habit::Poison => {
+            out.write(Entry::Nacked {
+                id: id.clone(),
+                until: record::now() + AGAIN.as_nanos() as u64,
+            });
+            delivery.fail("poison");
+        }
+        Habit::Later(time) if first => {
+            out.write(Entry::Nacked {
+                id: id.clone(),
+                until: record::now() + time.as_nanos() as u64,
+            });
+            delivery.nack_after(time);
+        }
+        _ if first && hands.rng.lock().chance(role.failing) => {
+            out.write(Entry::Nacked {
+                id: id.clone(),
+                until: record::now() + AGAIN.as_nanos() as u64,
+            });
+            delivery.nack();
+        }
+        _ => {
+            out.write(Entry::Acked { id: id.clone() });
+            match &role.into {
+                None => delivery.ack(),
+                Some(into) => {
+                    let message = Message::new(delivery.value().clone()).keyed(payload::key(&id).to_owned());
+                    if let Err(error) = delivery.ack_with([(into.as_str(), message)]) {
+                        recorder.write(Entry::Failed {
+                            why: error.to_string(),
+                        });
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn garbage(recorder: &Recorder, what: String, delivery: Delivery<Bytes>) {
+    recorder.write(Entry::Garbage { what });
+    delivery.ack();
+}
+
+/// A message in a handler's hands: if the handler is dropped, that is written down too.
+struct Out<'a> {
+    recorder: &'a Recorder,
+    id: &'a str,
+    settled: bool,
+}
+
+impl Out<'_> {
+    fn write(&mut self, entry: Entry) {
+        self.settled = true;
+        self.recorder.write(entry);
+    }
+}
+
+impl Drop for Out<'_> {
+    fn drop(&mut self) {
+        if !self.settled {
+            self.recorder.write(Entry::Returned {
+                id: self.id.to_owned(),
+            });
+        }
+    }
+}

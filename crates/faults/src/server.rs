@@ -1,0 +1,143 @@
+//! The broker of one test, behind a proxy.
+
+use crate::test::{On, Test};
+use bus::Bus;
+use bus_brokers::{Kafka, KafkaOptions, Redis, RedisOptions};
+use bus_core::conformance::Failure;
+use bus_proxy::{Protocol, Proxy};
+use std::time::Duration;
+
+/// A broker of this test alone, with the proxy that its actors talk through.
+#[derive(Debug)]
+pub(crate) struct Server {
+    pub(crate) on: On,
+    kafka: Option<Kafka>,
+    redis: Option<Redis>,
+    proxy: Option<Proxy>,
+    memory: String,
+}
+
+/// How long a killed member of a memory bus keeps its partitions.
+const MEMORY_SESSION: Duration = Duration::from_secs(2);
+/// The same on Redis: shorter than the default, so that more happens in a test.
+const REDIS_TTL: Duration = Duration::from_secs(4);
+/// And on Kafka: the default, which is the least that brokers accept.
+const KAFKA_SESSION: Duration = Duration::from_secs(6);
+
+impl Server {
+    /// A broker with the settings of most tests: what it acknowledged survives its own death.
+    pub(crate) async fn start(test: &Test) -> Result<Self, Failure> {
+        match test.on {
+            On::Kafka => Self::kafka(test, KafkaOptions::new()).await,
+            On::Redis => Self::redis(test, RedisOptions::new().appendonly(true)).await,
+            On::Memory => Ok(Self::memory()),
+        }
+    }
+    /// A Kafka of one node with these options.
+    pub(crate) async fn kafka(test: &Test, options: KafkaOptions) -> Result<Self, Failure> {
+        let proxy = Proxy::builder(Protocol::Kafka)
+            .seed(test.seed)
+            .start()
+            .await
+            .map_err(Failure::new)?;
+        let options = options.advertised(proxy.address());
+        let kafka = blocking(move || Kafka::start(options)).await?;
+        proxy.set_upstream(kafka.address());
+        Ok(Self {
+            kafka: Some(kafka),
+            proxy: Some(proxy),
+            ..Self::nothing(On::Kafka)
+        })
+    }
+    /// A Redis with these options.
+    pub(crate) async fn redis(test: &Test, options: RedisOptions) -> Result<Self, Failure> {
+        let redis = blocking(move || Redis::start(options)).await?;
+        let builder = Proxy::builder(Protocol::Redis)
+            .seed(test.seed)
+            .upstream(redis.socket().to_string());
+        let proxy = builder.start().await.map_err(Failure::new)?;
+        Ok(Self {
+            redis: Some(redis),
+            proxy: Some(proxy),
+            ..Self::nothing(On::Redis)
+        })
+    }
+    fn memory() -> Self {
+        let memory = format!("faults-{}", uuid::Uuid::new_v4());
+        Self {
+            memory,
+            ..Self::nothing(On::Memory)
+        }
+    }
+    fn nothing(on: On) -> Self {
+        Self {
+            on,
+            kafka: None,
+            redis: None,
+            proxy: None,
+            memory: String::new(),
+        }
+    }
+    /// The proxy between actors and broker.
+    /// # Errors
+    /// On memory, where there is no connection.
+    pub(crate) fn proxy(&self) -> Result<&Proxy, Failure> {
+        self.proxy
+            .as_ref()
+            .ok_or_else(|| Failure::new("a memory bus has no connections"))
+    }
+    /// The process of the broker, whichever it is; for killing, pausing and restarting.
+    /// # Errors
+    /// On memory.
+    pub(crate) fn daemon(&self) -> Result<&bus_brokers::Daemon, Failure> {
+        let kafka = self.kafka.as_deref();
+        kafka
+            .or(self.redis.as_deref())
+            .ok_or_else(|| Failure::new("a memory bus has no process"))
+    }
+    /// What actors connect to.
+    pub(crate) fn url(&self) -> String {
+        let address = self.proxy.as_ref().map(Proxy::address).unwrap_or_default();
+        match self.on {
+            On::Kafka => format!(
+                "kafka://{address}?session.timeout.ms={}",
+                KAFKA_SESSION.as_millis()
+            ),
+            On::Redis => format!("redis://{address}?ttl={}s", REDIS_TTL.as_secs()),
+            On::Memory => self.memory_url(),
+        }
+    }
+    /// A way around the proxy, for whoever observes.
+    /// # Errors
+    /// When it cannot be reached.
+    pub(crate) async fn observer(&self) -> Result<Bus, Failure> {
+        let url = match (&self.kafka, &self.redis) {
+            (Some(kafka), _) => format!("kafka://{}", kafka.inner_address()),
+            (_, Some(redis)) => redis.url().to_owned(),
+            _ => self.memory_url(),
+        };
+        Ok(Bus::connect(&url).await?)
+    }
+    fn memory_url(&self) -> String {
+        format!(
+            "memory://{}?session_timeout_ms={}",
+            self.memory,
+            MEMORY_SESSION.as_millis()
+        )
+    }
+    /// How long a member that was killed keeps its partitions.
+    pub(crate) fn session(&self) -> Duration {
+        match self.on {
+            On::Kafka => KAFKA_SESSION,
+            On::Redis => REDIS_TTL,
+            On::Memory => MEMORY_SESSION,
+        }
+    }
+}
+
+/// Does what blocks, such as starting a server, where it may.
+pub(crate) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> bus_brokers::Result<T> + Send + 'static,
+) -> Result<T, Failure> {
+    tokio::task::spawn_blocking(work).await?.map_err(Failure::new)
+}

@@ -1,0 +1,290 @@
+//! Publishers and consumers of one topic and group, and what is done to them.
+
+use crate::{
+    actor::{Consume, Produce, Role, Spec},
+    cast::Actor,
+    evidence::Evidence,
+    observer::{self, Watch},
+    record::Base,
+    server::Server,
+    test::{Numbers, Test, until},
+    verdict::{Case, judge},
+};
+use bus::{Bus, TopicSpec};
+use bus_core::conformance::{Failure, checkers::Interruption};
+use std::time::{Duration, Instant};
+
+/// Partitions of a topic under test.
+pub(crate) const PARTITIONS: u32 = 4;
+/// How long a graceful end may take: the drain, and a broker that is slow to answer.
+const END: Duration = Duration::from_secs(60);
+/// How long everything may take to be settled once the faults are over.
+const DRAIN: Duration = Duration::from_secs(90);
+/// The most memory an actor may hold, in KiB. One at rest has about 30 MiB in a debug build.
+const MEMORY: u64 = 300 * 1024;
+/// Commits go out this often at the latest.
+const COMMIT: Duration = Duration::from_millis(200);
+
+/// Publishers and consumers of one topic and group.
+#[derive(Debug)]
+pub(crate) struct Stage<'a> {
+    pub(crate) test: &'a Test,
+    pub(crate) server: &'a Server,
+    pub(crate) bus: Bus,
+    pub(crate) topic: String,
+    pub(crate) group: String,
+    /// All who ever played, the dead too; numbered in order.
+    pub(crate) actors: Vec<Actor>,
+    /// Messages a second that all publishers were asked for.
+    rate: u32,
+    base: Base,
+    watch: Option<Watch>,
+    cuts: Vec<(Option<u32>, Instant, Instant)>,
+    /// Changes what publishers and consumers do before they start.
+    pub(crate) tune_produce: fn(&mut Produce),
+    pub(crate) tune_consume: fn(&mut Consume),
+}
+
+impl<'a> Stage<'a> {
+    /// Makes the topic.
+    pub(crate) async fn open(test: &'a Test, server: &'a Server) -> Result<Self, Failure> {
+        let bus = server.observer().await?;
+        let (topic, group) = ("orders".to_owned(), "billing".to_owned());
+        bus.ensure_topics([TopicSpec::new(&*topic).partitions(PARTITIONS)])
+            .await?;
+        let watch = Watch::start(bus.clone(), group.clone(), topic.clone());
+        Ok(Self {
+            test,
+            server,
+            bus,
+            topic,
+            group,
+            actors: Vec::new(),
+            rate: 0,
+            base: Base::new(),
+            watch: Some(watch),
+            cuts: Vec::new(),
+            tune_produce: |_| {},
+            tune_consume: |_| {},
+        })
+    }
+    /// Stored positions may go back in this test: nobody looks at them.
+    pub(crate) fn positions_may_go_back(&mut self) {
+        self.watch = None;
+    }
+    /// A member (`None`: any) may lose its partitions without asking for it, from then until now and one session more:
+    /// it was frozen or cut off.
+    pub(crate) fn may_lose(&mut self, member: Option<u32>, from: Instant) {
+        let slack = self.server.session() * 2 + Duration::from_secs(2);
+        self.cuts.push((member, from, Instant::now() + slack));
+    }
+    /// The usual cast: two publishers of this rate together, three consumers.
+    pub(crate) async fn cast(&mut self, rate: u32) -> Result<(), Failure> {
+        for _ in 0..3 {
+            self.consume()?;
+        }
+        self.all_own().await?;
+        for _ in 0..2 {
+            self.produce(rate / 2)?;
+        }
+        Ok(())
+    }
+    /// Starts a publisher; returns its number.
+    pub(crate) fn produce(&mut self, rate: u32) -> Result<u32, Failure> {
+        let mut role = Produce {
+            rate,
+            ..Produce::new(&self.topic, PARTITIONS)
+        };
+        (self.tune_produce)(&mut role);
+        self.rate += role.rate;
+        self.start(Role::Produce(role))
+    }
+    /// Starts a member of the group; returns its number.
+    pub(crate) fn consume(&mut self) -> Result<u32, Failure> {
+        let mut role = Consume::new(&self.topic, &self.group);
+        (self.tune_consume)(&mut role);
+        self.start(Role::Consume(role))
+    }
+    /// Starts anybody; returns its number.
+    pub(crate) fn start(&mut self, role: Role) -> Result<u32, Failure> {
+        let number = self.actors.len() as u32;
+        let spec = Spec {
+            url: self.server.url(),
+            number,
+            seed: self.test.seed.wrapping_mul(1_000).wrapping_add(u64::from(number)),
+            record: self.test.dir.join(format!("{number}.record")),
+            role,
+        };
+        self.actors.push(Actor::start(spec)?);
+        Ok(number)
+    }
+    /// Waits until every partition has an owner among the members.
+    pub(crate) async fn all_own(&self) -> Result<(), Failure> {
+        let (admin, group) = (self.bus.admin(), self.group.clone());
+        until(
+            "every partition has an owner",
+            Duration::from_secs(60),
+            || async {
+                match admin.group(&group).await {
+                    Ok(spec) => {
+                        let owned: usize = spec.members.iter().map(|m| m.partitions.len()).sum();
+                        (owned == PARTITIONS as usize)
+                            .then_some(())
+                            .ok_or(format!("{:?}", spec.members))
+                    }
+                    Err(error) => Err(error.to_string()),
+                }
+            },
+        )
+        .await
+    }
+    /// The numbers of the living members of the group.
+    pub(crate) fn members(&self) -> Vec<u32> {
+        self.living(|role| matches!(role, Role::Consume(_)))
+    }
+    /// The numbers of the living publishers.
+    pub(crate) fn publishers(&self) -> Vec<u32> {
+        self.living(|role| matches!(role, Role::Produce(_)))
+    }
+    fn living(&self, of: impl Fn(&Role) -> bool) -> Vec<u32> {
+        let living = self.actors.iter().filter(|a| a.is_alive() && of(&a.spec.role));
+        living.map(|a| a.spec.number).collect()
+    }
+    pub(crate) fn actor(&mut self, number: u32) -> &mut Actor {
+        &mut self.actors[number as usize]
+    }
+    /// Kills an actor.
+    pub(crate) fn kill(&mut self, number: u32) -> Result<(), Failure> {
+        self.actor(number).kill()
+    }
+    /// Kills a member at random and starts another in its place; returns the number of the killed one.
+    pub(crate) fn replace_a_member(&mut self) -> Result<u32, Failure> {
+        let members = self.members();
+        let member = members[self.test.random(0..=members.len() as u64 - 1) as usize];
+        self.kill(member)?;
+        self.consume()?;
+        Ok(member)
+    }
+    /// Fails when an actor has ended that nobody ended; looks at their memory too.
+    pub(crate) fn look(&mut self) -> Result<(), Failure> {
+        for actor in &mut self.actors {
+            if actor.is_alive()
+                && let Some(well) = actor.look()?
+                && !(well && matches!(&actor.spec.role, Role::Produce(p) if p.count.is_some()))
+            {
+                let errors =
+                    std::fs::read_to_string(actor.spec.record.with_extension("err")).unwrap_or_default();
+                let last = errors.lines().last().unwrap_or("it left no word");
+                let number = actor.spec.number;
+                return Err(Failure::new(format_args!(
+                    "actor {number} ended by itself: {last}"
+                )));
+            }
+        }
+        Ok(())
+    }
+    /// Ends all publishers in order, waits until the group has settled everything, ends the consumers in order.
+    pub(crate) async fn drain(&mut self) -> Result<Duration, Failure> {
+        self.look()?;
+        self.end(self.publishers()).await?;
+        let since = Instant::now();
+        self.settled(DRAIN).await?;
+        let took = since.elapsed();
+        self.end(self.members()).await?;
+        self.settled(Duration::from_secs(10)).await?;
+        Ok(took)
+    }
+    async fn end(&mut self, numbers: Vec<u32>) -> Result<(), Failure> {
+        for number in &numbers {
+            self.actor(*number).stop()?;
+        }
+        for number in numbers {
+            self.actor(number).ended(END).await?;
+        }
+        Ok(())
+    }
+    /// Waits until the group's stored positions are at the ends of the partitions.
+    async fn settled(&self, limit: Duration) -> Result<(), Failure> {
+        let (admin, topic) = (self.bus.admin(), &self.topic);
+        until("the group has settled everything", limit, || async {
+            match admin.lag(&self.group).await {
+                Ok(lag) => {
+                    let of = || lag.iter().filter(|l| *l.topic == **topic);
+                    let done = of().count() == PARTITIONS as usize && of().all(|l| l.behind == 0);
+                    done.then_some(()).ok_or_else(|| format!("{lag:?}"))
+                }
+                Err(error) => Err(error.to_string()),
+            }
+        })
+        .await
+    }
+    /// Ends everything in order, and checks what always holds.
+    /// # Errors
+    /// The first promise that was not kept.
+    pub(crate) async fn finish(&mut self) -> Result<Numbers, Failure> {
+        let drained = self.drain().await?;
+        let mut numbers = self.judge().await?;
+        numbers.add("drained in", format_args!("{:.1} s", drained.as_secs_f64()));
+        let peak = self.actors.iter().map(|a| a.peak).max().unwrap_or(0);
+        if peak > 0 {
+            numbers.add("memory", format_args!("{} MiB", peak / 1024));
+        }
+        if peak > MEMORY {
+            return Err(Failure::new(format_args!(
+                "an actor held {} MiB of memory",
+                peak / 1024
+            )));
+        }
+        Ok(numbers)
+    }
+    /// Checks what always holds, of what was recorded so far.
+    pub(crate) async fn judge(&mut self) -> Result<Numbers, Failure> {
+        let evidence = self.evidence()?;
+        let log = observer::log(&self.bus, &self.topic).await?;
+        let dead = match observer::log(&self.bus, &format!("{}.{}.dlq", self.topic, self.group)).await {
+            Ok(dead) => dead,
+            Err(_) if !self.has_dead_letters().await? => Vec::new(),
+            Err(error) => return Err(error),
+        };
+        let stored = self.watch.as_ref().map(Watch::seen).unwrap_or_default();
+        let mut numbers = Numbers::default();
+        judge(
+            &Case {
+                evidence: &evidence,
+                log: &log,
+                dead: &dead,
+                kills: &self.kills(),
+                cuts: &self.cuts,
+                stored: &stored,
+                in_flight: 256,
+                // A commit that is due, and one that waits for a rebalance in progress.
+                unstored: (f64::from(self.rate) * (COMMIT + self.server.session()).as_secs_f64()) as usize,
+            },
+            &mut numbers,
+        )?;
+        Ok(numbers)
+    }
+    async fn has_dead_letters(&self) -> Result<bool, Failure> {
+        let name = format!("{}.{}.dlq", self.topic, self.group);
+        Ok(self.bus.admin().topics().await?.iter().any(|t| *t.name == *name))
+    }
+    /// What was recorded so far.
+    pub(crate) fn evidence(&self) -> Result<Evidence, Failure> {
+        Evidence::gather(&self.actors, &self.topic, self.base)
+    }
+    /// The members that were killed.
+    pub(crate) fn kills(&self) -> Vec<Interruption> {
+        let kill = |a: &Actor| {
+            Some(Interruption {
+                at: a.killed?,
+                member: a.spec.number,
+                partition: None,
+            })
+        };
+        self.actors
+            .iter()
+            .filter(|a| matches!(a.spec.role, Role::Consume(_)))
+            .filter_map(kill)
+            .collect()
+    }
+}
