@@ -235,3 +235,43 @@ async fn an_abort_stores_nothing_and_ends_everything() {
     assert_eq!(control.flush().await.unwrap_err(), ErrorKind::Closed);
     assert_eq!((commits.asked().len(), commits.released()), (0, 0));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_partition_that_cannot_be_stored_now_holds_up_no_other() {
+    let double = Double::default();
+    let commits = double.commits.clone();
+    let bus = double.bus(2).await;
+    for n in 0..6 {
+        let message = Message::new(n.to_string()).to_partition(n % 2);
+        bus.publish_message("t", message).await.unwrap();
+    }
+    let mut subscription = bus.subscribe(&T, "g").await.unwrap();
+    let mut open = Vec::new();
+    for _ in 0..6 {
+        open.push(soon("a delivery", subscription.next()).await.unwrap().unwrap());
+    }
+    commits.then([Answer::TransientIn(0); 6]);
+    open.sort_by_key(|d| std::cmp::Reverse(d.position()));
+    // The first of both, then one more of the other while the first is tried again.
+    open.pop().unwrap().ack();
+    open.pop().unwrap().ack();
+    soon("the first commit", commits.wait(2)).await;
+    let at = open.iter().rposition(|d| d.partition() == 1).unwrap();
+    open.remove(at).ack();
+    while commits
+        .stored()
+        .iter()
+        .all(|d| (d.shard.partition, d.next) != (1, 2))
+    {
+        soon("another commit", commits.wait(commits.asked().len() + 1)).await;
+    }
+    assert!(commits.stored().iter().all(|d| d.shard.partition == 1));
+    soon("the flush", subscription.flush()).await.unwrap();
+    let mut stored: Vec<_> = commits
+        .stored()
+        .iter()
+        .map(|d| (d.shard.partition, d.next))
+        .collect();
+    stored.sort();
+    assert_eq!(stored, [(0, 1), (1, 1), (1, 2)], "once each");
+}

@@ -15,6 +15,8 @@ pub(crate) enum Answer {
     Transient,
     /// A failure that does not.
     Fatal,
+    /// A failure that passes, of this partition only.
+    TransientIn(u32),
     /// No answer at all.
     Never,
 }
@@ -92,9 +94,21 @@ impl Ack for Scripted {
             Some(Answer::Transient) => return fail(ErrorKind::Unavailable),
             Some(Answer::Fatal) => return fail(ErrorKind::Denied),
             Some(Answer::Never) => std::future::pending().await,
-            None => {}
+            Some(Answer::TransientIn(_)) | None => {}
         }
-        let results = self.ack.commit(done.clone()).await;
+        let failing = |d: &Done| matches!(answer, Some(Answer::TransientIn(p)) if p == d.shard.partition);
+        let mut results = self
+            .ack
+            .commit(done.iter().filter(|d| !failing(d)).cloned().collect())
+            .await
+            .into_iter();
+        let results: Vec<_> = done
+            .iter()
+            .map(|d| match failing(d) {
+                true => Err(Error::new(ErrorKind::Unavailable, "as told")),
+                false => results.next().expect("an answer each"),
+            })
+            .collect();
         let stored = done.into_iter().zip(&results).filter(|(_, r)| r.is_ok());
         script.stored.lock().unwrap().extend(stored.map(|(d, _)| d));
         script.changed.notify_waiters();

@@ -4,7 +4,7 @@ use super::{
     machine::{Flow, Now, Work},
     shard::{Phase, ShardState},
 };
-use crate::{ErrorKind, Result, Shard};
+use crate::{Done, ErrorKind, Result, Shard};
 use std::time::Instant;
 
 impl Flow {
@@ -17,7 +17,10 @@ impl Flow {
             state.late |= matches!(state.phase, Phase::Leaving(until) if now.mono >= until);
         }
         if !self.busy && self.is_commit_due(now) {
-            self.commit(now, &mut work);
+            work.commits = self.commit(now, 0);
+            self.busy = !work.commits.is_empty();
+            // One that left outputs behind is a part: the number is that of the last part.
+            self.begun += u64::from(self.busy && !self.partial);
         }
         if !self.busy && self.wanted > self.begun && self.is_stored() {
             // What a flush asked for was stored by the commit before, or is gone with its shard.
@@ -34,27 +37,31 @@ impl Flow {
         self.alarm = false;
         work
     }
-    fn commit(&mut self, now: Now, work: &mut Work) {
-        let mut outputs = 0;
+    /// What has come to be stored beside a commit that is tried again: one shard that cannot be stored now is not to hold
+    /// up the others. `carried` outputs are in that commit already. Answer as for [`Work::commits`].
+    pub fn commit_beside(&mut self, now: Now, carried: usize) -> Vec<Done> {
+        let commits = self.commit(now, carried);
+        self.busy |= !commits.is_empty();
+        commits
+    }
+    fn commit(&mut self, now: Now, mut outputs: usize) -> Vec<Done> {
+        let mut commits = Vec::new();
         let limits = self.settings.limits;
         for state in self.shards.iter_mut().flatten() {
-            if !state.dirty || !state.commits() {
+            if !state.dirty || !state.commits() || state.committing.is_some() {
                 continue;
             }
             let before = state.diverted.len();
             let bytes: usize = state.diverted.iter().map(|d| d.bytes).sum();
-            work.commits
-                .push(state.done(&self.slab, now, &limits, &mut outputs));
+            commits.push(state.done(&self.slab, now, &limits, &mut outputs));
             let carried = before - state.diverted.len();
             self.diverted -= carried;
             self.unstored += carried;
             self.bytes -= bytes - state.diverted.iter().map(|d| d.bytes).sum::<usize>();
         }
-        self.busy = !work.commits.is_empty();
         let partial = self.live().any(|s| s.commits() && !s.diverted.is_empty());
         self.partial = partial;
-        // One that left outputs behind is a part: the number is that of the last part.
-        self.begun += u64::from(self.busy && !partial);
+        commits
     }
     fn is_commit_due(&self, now: Now) -> bool {
         let at_once = self.is_half() || self.wanted > self.begun || self.partial;

@@ -34,8 +34,22 @@ pub(crate) async fn commit(
             break;
         }
         tokio::time::sleep(AGAIN.wait(attempt)).await;
+        join_in(&shared, &mut done, &mut answers);
     }
     answers
+}
+
+/// Others do not wait for what is tried again: their answers count, and what they have to store meanwhile goes with it.
+fn join_in(shared: &Shared, done: &mut Vec<Done>, answers: &mut Vec<(Shard, Result<()>)>) {
+    let mut core = shared.core.lock();
+    for (shard, result) in answers.drain(..) {
+        core.flow.committed(shard, result);
+    }
+    let carried = done.iter().map(|done| done.outputs.len()).sum();
+    done.extend(core.flow.commit_beside(now(), carried));
+    drop(core);
+    shared.lost.notify_waiters();
+    shared.pump.notify_one();
 }
 
 /// Keeps what is worth another try; the other answers are final.
