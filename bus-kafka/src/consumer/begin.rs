@@ -12,11 +12,14 @@ use super::{
 use crate::{
     admin::{Lookup, Spec},
     error,
-    native::{Event, Failure, List, Offset, Part as NativePart, TopicInfo},
+    native::{Code, Event, Failure, List, Offset, Part as NativePart, TopicInfo},
     notes,
 };
 use bus_core::{Bytes, ErrorKind, Result, Shard, Start};
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 /// How long one request may take, and how long to wait before the next.
 pub(super) const ASK: Duration = Duration::from_secs(2);
@@ -171,6 +174,12 @@ impl Reader {
                 Some(_) | None => self.ask_at = Some(now + AGAIN),
             }
         }
+        let held = self.parts.iter().find(|(place, part)| {
+            let unstable = |p: &&NativePart| p.code == Code::UNSTABLE_OFFSET_COMMIT;
+            let here = |p: &&NativePart| p.topic == *self.topics[place.0 as usize] && p.partition == place.1;
+            part.state == State::Asking && parts.iter().filter(unstable).any(|p| here(&p))
+        });
+        self.tell_held(held.map(|(place, _)| *place));
         for place in missing {
             let topic = self.topic(place);
             let begun = parts
@@ -193,6 +202,23 @@ impl Reader {
             }
         }
         self.begin(begin);
+    }
+
+    /// Says which partition a former owner's open transaction holds up, or that none is any more.
+    pub(super) fn tell_held(&self, place: Option<Place>) {
+        let why = place.map(|place| {
+            format!(
+                "partition {} of topic `{}` waits for a transaction that a former owner left open; it ends at its \
+                 `transaction.timeout.ms`, 10 s later at most, or when that process comes back under its `instance`",
+                place.1, self.topics[place.0 as usize]
+            )
+        });
+        let who = Arc::as_ptr(&self.mail) as usize;
+        if self.health.held(who, why.clone())
+            && let Some(why) = why
+        {
+            tracing::warn!(target: "bus::kafka", group = ?self.group, "{why}");
+        }
     }
 
     /// Looks up and stores where the group begins in these partitions.

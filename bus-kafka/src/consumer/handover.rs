@@ -118,6 +118,9 @@ impl Reader {
         for place in places {
             self.parts.remove(place);
         }
+        if !self.parts.values().any(|p| p.state == State::Asking) {
+            self.tell_held(None);
+        }
         self.nudge();
     }
 

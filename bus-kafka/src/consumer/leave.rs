@@ -17,6 +17,7 @@ impl Reader {
         // What a transaction has begun with stays ours until it has ended.
         let mine = turn.as_ref().is_some_and(|turn| turn.take_until(deadline));
         self.mail.fail(Error::closed("the subscription"));
+        self.tell_held(None);
         self.answer_commits_with(|| Error::closed("the subscription"));
         if self.revoke.is_some() {
             self.void_all();

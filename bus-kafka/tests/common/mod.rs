@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, dead_code)]
 
 pub(crate) mod chain;
+pub(crate) mod lab;
 
 use bus_core::{
     Ack, Backend, Batch, Bytes, Done, Event, Message, Name, Outcome, Record, Room, Scope, Shard, Source,
