@@ -135,10 +135,9 @@ impl Actor {
             Body::Gone => Ok(()),
         }
     }
-    /// Forgets a process that has ended by itself.
+    /// Forgets one that has ended by itself, as it should.
     pub(crate) fn bury(&mut self) {
         self.body = Body::Gone;
-        self.killed = Some(Instant::now());
     }
 }
 

@@ -1,7 +1,6 @@
 //! What all actors of a topic wrote down, merged.
 
 use crate::{
-    cast::Actor,
     payload,
     record::{Base, Entry, Line, read},
 };
@@ -9,7 +8,11 @@ use bus_core::conformance::{
     Failure, Happening, Id, Place, What,
     checkers::{Sent, Told},
 };
-use std::collections::{BTreeMap, HashMap};
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    path::PathBuf,
+    time::{Duration, Instant},
+};
 
 /// What all actors of a topic wrote down, in the order of the machine's clock.
 #[derive(Debug, Default)]
@@ -19,26 +22,35 @@ pub(crate) struct Evidence {
     /// What consumers did.
     pub(crate) handled: Vec<Happening>,
     /// When each message was handed to a publisher.
-    pub(crate) intents: HashMap<Id, std::time::Instant>,
+    pub(crate) intents: HashMap<Id, Instant>,
     /// Why actors could not go on.
     pub(crate) failures: Vec<String>,
     /// Reasons for messages that were not confirmed, and how often.
     pub(crate) unconfirmed: BTreeMap<String, usize>,
 }
 
+/// A record.
+#[derive(Clone, Debug)]
+pub(crate) struct File {
+    /// Of which actor.
+    pub(crate) number: u32,
+    pub(crate) path: PathBuf,
+    /// Its last line may be torn.
+    pub(crate) killed: bool,
+}
+
 impl Evidence {
     /// Reads what actors of this topic wrote.
     /// # Errors
     /// When a record cannot be read, or somebody got what nobody sent.
-    pub(crate) fn gather(actors: &[Actor], topic: &str, base: Base) -> Result<Self, Failure> {
+    pub(crate) fn gather(files: &[File], base: Base) -> Result<Self, Failure> {
         let mut evidence = Self::default();
         let mut told: HashMap<Id, usize> = HashMap::new();
         let mut handled: Vec<(u32, Happening)> = Vec::new();
-        for actor in actors.iter().filter(|a| a.spec.topic() == topic) {
-            let lines = read(&actor.spec.record, actor.killed.is_some())?;
-            for line in lines {
-                if let Some(happening) = evidence.take(actor.spec.number, line, base, &mut told)? {
-                    handled.push((actor.spec.number, happening));
+        for file in files {
+            for line in read(&file.path, file.killed)? {
+                if let Some(happening) = evidence.take(file.number, line, base, &mut told)? {
+                    handled.push((file.number, happening));
                 }
             }
         }
@@ -55,6 +67,43 @@ impl Evidence {
         });
         evidence.handled = handled.into_iter().map(|(_, h)| h).collect();
         Ok(evidence)
+    }
+    /// The longest time between two moments in which nothing of these keys was acknowledged in some partition.
+    pub(crate) fn stall(&self, from: Instant, until: Instant, of: impl Fn(&str) -> bool) -> Duration {
+        let mut partition: HashMap<&Id, u32> = HashMap::new();
+        let mut last: HashMap<u32, Instant> = HashMap::new();
+        let mut longest = Duration::ZERO;
+        for h in self.handled.iter().filter(|h| h.key.as_deref().is_some_and(&of)) {
+            if let Some(place) = h.place {
+                partition.insert(&h.id, place.partition);
+                last.entry(place.partition).or_insert(from);
+            }
+            if let (What::Acked { .. }, Some(partition)) = (h.what, partition.get(&h.id))
+                && let at @ Some(_) = Some(h.at).filter(|at| (from..until).contains(at))
+                && let Some(before) = last.insert(*partition, at.unwrap_or(from))
+            {
+                longest = longest.max(h.at.saturating_duration_since(before));
+            }
+        }
+        last.values()
+            .map(|at| until.saturating_duration_since(*at))
+            .chain([longest])
+            .max()
+            .unwrap_or(longest)
+    }
+    /// How many messages came more than once.
+    pub(crate) fn repeats(&self) -> usize {
+        let (mut seen, mut again) = (HashSet::new(), HashSet::new());
+        for h in self
+            .handled
+            .iter()
+            .filter(|h| matches!(h.what, What::Delivered { .. }))
+        {
+            if !seen.insert(&h.id) {
+                again.insert(&h.id);
+            }
+        }
+        again.len()
     }
     /// What a consumer's line says; what a publisher's says is kept.
     fn take(

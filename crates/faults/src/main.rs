@@ -13,11 +13,11 @@
 //! 3. Say what the harm explains: a member that was killed is known to the stage; one that was frozen or cut off is
 //!    told to it with [`Stage::may_lose`](stage::Stage::may_lose).
 //! 4. Take the remedy out of the bus once and see the test fail.
-#![allow(dead_code, reason = "what tests to come need")]
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a failed test is a panic"))]
 
 mod actor;
 mod cast;
+mod chain;
 mod evidence;
 mod observer;
 mod payload;

@@ -4,7 +4,7 @@ use crate::test::{On, Test};
 use bus::Bus;
 use bus_brokers::{Kafka, KafkaOptions, Redis, RedisOptions};
 use bus_core::conformance::Failure;
-use bus_proxy::{Protocol, Proxy};
+use bus_proxy::{Filter, Late, Protocol, Proxy, Rule};
 use std::time::Duration;
 
 /// A broker of this test alone, with the proxy that its actors talk through.
@@ -94,6 +94,25 @@ impl Server {
         kafka
             .or(self.redis.as_deref())
             .ok_or_else(|| Failure::new("a memory bus has no process"))
+    }
+    /// Rules that lose this share of the answers to publishes, commits and transactions, and let as many of those
+    /// requests arrive late: half of them when their client has come back on another connection.
+    pub(crate) fn lossy(&self, share: f64) -> Vec<Rule> {
+        let requests = match self.on {
+            // Produce, OffsetCommit, AddPartitionsToTxn, AddOffsetsToTxn, EndTxn, TxnOffsetCommit.
+            On::Kafka => Filter::kafka([0, 8, 24, 25, 26, 28]),
+            _ => Filter::redis(["EXEC", "EVALSHA", "EVAL"]),
+        };
+        let late = Duration::from_millis(300);
+        vec![
+            Rule::drop_reply(requests.clone(), share),
+            Rule::hold_request(requests.clone(), share / 2.0, late, Late::HungUp),
+            Rule::hold_request(requests, share / 2.0, late, Late::Waiting),
+        ]
+    }
+    /// The Redis, if it is one.
+    pub(crate) fn as_redis(&self) -> Option<&Redis> {
+        self.redis.as_ref()
     }
     /// What actors connect to.
     pub(crate) fn url(&self) -> String {

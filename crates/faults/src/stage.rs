@@ -3,16 +3,21 @@
 use crate::{
     actor::{Consume, Produce, Role, Spec},
     cast::Actor,
-    evidence::Evidence,
-    observer::{self, Watch},
-    record::Base,
+    evidence::{Evidence, File},
+    observer::{self, Logged, Watch},
+    payload,
+    record::{Base, Entry, Recorder},
     server::Server,
     test::{Numbers, Test, until},
     verdict::{Case, judge},
 };
-use bus::{Bus, TopicSpec};
+use bus::{Bus, Message, Name, TopicSpec};
 use bus_core::conformance::{Failure, checkers::Interruption};
-use std::time::{Duration, Instant};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+    time::{Duration, Instant},
+};
 
 /// Partitions of a topic under test.
 pub(crate) const PARTITIONS: u32 = 4;
@@ -33,12 +38,14 @@ pub(crate) struct Stage<'a> {
     pub(crate) bus: Bus,
     pub(crate) topic: String,
     pub(crate) group: String,
+    /// All topics that are read and by which group, in the order in which they settle.
+    pub(crate) hops: Vec<(String, String)>,
     /// All who ever played, the dead too; numbered in order.
     pub(crate) actors: Vec<Actor>,
     /// Messages a second that all publishers were asked for.
     rate: u32,
     base: Base,
-    watch: Option<Watch>,
+    watch: Watch,
     cuts: Vec<(Option<u32>, Instant, Instant)>,
     /// Changes what publishers and consumers do before they start.
     pub(crate) tune_produce: fn(&mut Produce),
@@ -57,20 +64,17 @@ impl<'a> Stage<'a> {
             test,
             server,
             bus,
+            hops: vec![(topic.clone(), group.clone())],
             topic,
             group,
             actors: Vec::new(),
             rate: 0,
             base: Base::new(),
-            watch: Some(watch),
+            watch,
             cuts: Vec::new(),
             tune_produce: |_| {},
             tune_consume: |_| {},
         })
-    }
-    /// Stored positions may go back in this test: nobody looks at them.
-    pub(crate) fn positions_may_go_back(&mut self) {
-        self.watch = None;
     }
     /// A member (`None`: any) may lose its partitions without asking for it, from then until now and one session more:
     /// it was frozen or cut off.
@@ -96,8 +100,46 @@ impl<'a> Stage<'a> {
             ..Produce::new(&self.topic, PARTITIONS)
         };
         (self.tune_produce)(&mut role);
+        self.publish_as(role)
+    }
+    /// Starts a publisher with this role; returns its number.
+    pub(crate) fn publish_as(&mut self, role: Produce) -> Result<u32, Failure> {
         self.rate += role.rate;
         self.start(Role::Produce(role))
+    }
+    /// A key of that kind (`actor/habit.rs`) that lies in this partition.
+    pub(crate) fn key_in(&self, partition: u32, kind: &str) -> String {
+        let here = |key: &String| {
+            bus::partition::Partitioner::Murmur2.partition(key.as_bytes(), PARTITIONS) == partition
+        };
+        // There is one in four.
+        (0u64..)
+            .map(|n| format!("{kind}-{n}"))
+            .find(here)
+            .unwrap_or_default()
+    }
+    /// Publishes one message of this key around the proxy, on record like those of the publishers; returns its id.
+    pub(crate) async fn send(&self, key: &str, counter: u64) -> Result<String, Failure> {
+        let recorder = Recorder::open(&self.host())?;
+        let id = format!("{key}:{counter}");
+        recorder.write(Entry::Intent { id: id.clone() });
+        let message = Message::new(payload::encode(&id, 0)).keyed(key.to_owned());
+        self.bus.publish_message(&self.topic, message).await?;
+        recorder.write(Entry::Stored { id: id.clone() });
+        Ok(id)
+    }
+    fn host(&self) -> PathBuf {
+        self.test.dir.join("host.record")
+    }
+    /// Who owns what in the stage's topic, by the members' ids.
+    pub(crate) async fn owners(&self) -> Result<BTreeMap<String, BTreeSet<u32>>, Failure> {
+        let spec = self.bus.admin().group(&self.group).await?;
+        let of = |partitions: Vec<(Name, u32)>| partitions.into_iter().map(|(_, p)| p).collect();
+        Ok(spec
+            .members
+            .into_iter()
+            .map(|m| (m.id, of(m.partitions)))
+            .collect())
     }
     /// Starts a member of the group; returns its number.
     pub(crate) fn consume(&mut self) -> Result<u32, Failure> {
@@ -120,12 +162,18 @@ impl<'a> Stage<'a> {
     }
     /// Waits until every partition has an owner among the members.
     pub(crate) async fn all_own(&self) -> Result<(), Failure> {
-        let (admin, group) = (self.bus.admin(), self.group.clone());
+        for (_, group) in &self.hops {
+            self.owned(group).await?;
+        }
+        Ok(())
+    }
+    async fn owned(&self, group: &str) -> Result<(), Failure> {
+        let admin = self.bus.admin();
         until(
             "every partition has an owner",
             Duration::from_secs(60),
             || async {
-                match admin.group(&group).await {
+                match admin.group(group).await {
                     Ok(spec) => {
                         let owned: usize = spec.members.iter().map(|m| m.partitions.len()).sum();
                         (owned == PARTITIONS as usize)
@@ -165,6 +213,47 @@ impl<'a> Stage<'a> {
         self.consume()?;
         Ok(member)
     }
+    /// Kills a publisher and starts another in its place, which publishes what the first one would have.
+    pub(crate) fn replace_a_publisher(&mut self, number: u32) -> Result<(), Failure> {
+        self.kill(number)?;
+        let actor = self.actor(number);
+        let Role::Produce(mut role) = actor.spec.role.clone() else {
+            return Ok(());
+        };
+        if let Some(count) = role.count {
+            let lines = crate::record::read(&actor.spec.record, true)?;
+            let sent = lines
+                .iter()
+                .filter(|l| matches!(l.what, Entry::Intent { .. }))
+                .count() as u64;
+            role.count = Some(count.saturating_sub(sent));
+        }
+        self.start(Role::Produce(role))?;
+        Ok(())
+    }
+    /// Forgets publishers that have sent all they were to send.
+    pub(crate) fn bury_the_done(&mut self) -> Result<(), Failure> {
+        for actor in &mut self.actors {
+            if matches!(&actor.spec.role, Role::Produce(p) if p.count.is_some())
+                && actor.look()? == Some(true)
+            {
+                actor.bury();
+            }
+        }
+        Ok(())
+    }
+    /// Starts another member for each that ended by itself, as if it had been killed; returns how many.
+    pub(crate) fn revive(&mut self) -> Result<usize, Failure> {
+        let mut ended = 0;
+        for number in self.members() {
+            if self.actor(number).look()?.is_some() {
+                self.kill(number)?;
+                self.consume()?;
+                ended += 1;
+            }
+        }
+        Ok(ended)
+    }
     /// Fails when an actor has ended that nobody ended; looks at their memory too.
     pub(crate) fn look(&mut self) -> Result<(), Failure> {
         for actor in &mut self.actors {
@@ -194,7 +283,8 @@ impl<'a> Stage<'a> {
         self.settled(Duration::from_secs(10)).await?;
         Ok(took)
     }
-    async fn end(&mut self, numbers: Vec<u32>) -> Result<(), Failure> {
+    /// Ends actors in order.
+    pub(crate) async fn end(&mut self, numbers: Vec<u32>) -> Result<(), Failure> {
         for number in &numbers {
             self.actor(*number).stop()?;
         }
@@ -205,11 +295,17 @@ impl<'a> Stage<'a> {
     }
     /// Waits until the group's stored positions are at the ends of the partitions.
     async fn settled(&self, limit: Duration) -> Result<(), Failure> {
-        let (admin, topic) = (self.bus.admin(), &self.topic);
+        for (topic, group) in &self.hops {
+            self.hop_settled(topic, group, limit).await?;
+        }
+        Ok(())
+    }
+    async fn hop_settled(&self, topic: &str, group: &str, limit: Duration) -> Result<(), Failure> {
+        let admin = self.bus.admin();
         until("the group has settled everything", limit, || async {
-            match admin.lag(&self.group).await {
+            match admin.lag(group).await {
                 Ok(lag) => {
-                    let of = || lag.iter().filter(|l| *l.topic == **topic);
+                    let of = || lag.iter().filter(|l| *l.topic == *topic);
                     let done = of().count() == PARTITIONS as usize && of().all(|l| l.behind == 0);
                     done.then_some(()).ok_or_else(|| format!("{lag:?}"))
                 }
@@ -241,12 +337,8 @@ impl<'a> Stage<'a> {
     pub(crate) async fn judge(&mut self) -> Result<Numbers, Failure> {
         let evidence = self.evidence()?;
         let log = observer::log(&self.bus, &self.topic).await?;
-        let dead = match observer::log(&self.bus, &format!("{}.{}.dlq", self.topic, self.group)).await {
-            Ok(dead) => dead,
-            Err(_) if !self.has_dead_letters().await? => Vec::new(),
-            Err(error) => return Err(error),
-        };
-        let stored = self.watch.as_ref().map(Watch::seen).unwrap_or_default();
+        let dead = self.dead_letters().await?;
+        let stored = self.watch.seen();
         let mut numbers = Numbers::default();
         judge(
             &Case {
@@ -264,13 +356,33 @@ impl<'a> Stage<'a> {
         )?;
         Ok(numbers)
     }
-    async fn has_dead_letters(&self) -> Result<bool, Failure> {
+    /// The group's dead letters.
+    pub(crate) async fn dead_letters(&self) -> Result<Vec<Logged>, Failure> {
         let name = format!("{}.{}.dlq", self.topic, self.group);
-        Ok(self.bus.admin().topics().await?.iter().any(|t| *t.name == *name))
+        if !self.bus.admin().topics().await?.iter().any(|t| *t.name == *name) {
+            return Ok(Vec::new());
+        }
+        observer::log(&self.bus, &name).await
     }
     /// What was recorded so far.
     pub(crate) fn evidence(&self) -> Result<Evidence, Failure> {
-        Evidence::gather(&self.actors, &self.topic, self.base)
+        let mine = self.actors.iter().filter(|a| a.spec.topic() == self.topic);
+        let file = |a: &Actor| File {
+            number: a.spec.number,
+            path: a.spec.record.clone(),
+            killed: a.killed.is_some(),
+        };
+        let mut files: Vec<_> = mine.map(file).collect();
+        // Nothing is torn for ever, but who is alive may be in the middle of a line.
+        files
+            .iter_mut()
+            .for_each(|f| f.killed |= self.actors[f.number as usize].is_alive());
+        files.push(File {
+            number: u32::MAX,
+            path: self.host(),
+            killed: true,
+        });
+        Evidence::gather(&files, self.base)
     }
     /// The members that were killed.
     pub(crate) fn kills(&self) -> Vec<Interruption> {

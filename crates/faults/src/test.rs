@@ -46,6 +46,18 @@ impl Test {
             pause,
         }
     }
+    /// Switches a fault on and off: it is on for three quarters of the time (of a minute, where it is longer), and off
+    /// for one.
+    pub(crate) async fn spells(&self, mut switch: impl FnMut(bool)) {
+        let cycle = self.time.min(Duration::from_secs(60));
+        let started = Instant::now();
+        while started.elapsed() < self.time {
+            switch(true);
+            tokio::time::sleep(cycle * 3 / 4).await;
+            switch(false);
+            tokio::time::sleep(cycle / 4).await;
+        }
+    }
     pub(crate) fn random(&self, range: std::ops::RangeInclusive<u64>) -> u64 {
         self.rng.lock().within(&range)
     }

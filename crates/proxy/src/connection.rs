@@ -29,10 +29,14 @@ pub(crate) async fn carry(mut client: TcpStream, shared: Arc<Shared>) {
         let _ = client.set_zero_linger();
         return;
     };
-    shared.count(|c| c.connections += 1);
+    let mut number = 0;
+    shared.count(|c| {
+        c.connections += 1;
+        number = c.connections;
+    });
     let _ = (client.set_nodelay(true), server.set_nodelay(true));
     let end = tokio::select! {
-        end = both(&mut client, &mut server, &shared) => end,
+        end = both((&mut client, &mut server), &shared, number) => end,
         () = lifetime(&shared) => End::Reset,
         _ = resets.changed() => End::Reset,
     };
@@ -54,13 +58,13 @@ pub(crate) async fn carry(mut client: TcpStream, shared: Arc<Shared>) {
 }
 
 /// Both directions, until both have finished or something ends the connection.
-async fn both(client: &mut TcpStream, server: &mut TcpStream, shared: &Shared) -> End {
+async fn both((client, server): (&mut TcpStream, &mut TcpStream), shared: &Shared, number: u64) -> End {
     let (from_client, to_client) = client.split();
     let (from_server, to_server) = server.split();
     let marks = Marks::default();
     let up = async {
         let (sender, receiver) = mpsc::channel(QUEUE);
-        let mut lane = Lane::new(to_server, Way::ToServer, shared);
+        let mut lane = Lane::new(to_server, Way::ToServer, shared, number);
         let mut writing = pin!(lane.run(receiver));
         tokio::select! {
             end = &mut writing => return end,
@@ -70,7 +74,7 @@ async fn both(client: &mut TcpStream, server: &mut TcpStream, shared: &Shared) -
     };
     let down = async {
         let (sender, receiver) = mpsc::channel(QUEUE);
-        let mut lane = Lane::new(to_client, Way::ToClient, shared);
+        let mut lane = Lane::new(to_client, Way::ToClient, shared, number);
         let write = async {
             tokio::select! {
                 end = lane.run(receiver) => end,

@@ -16,6 +16,8 @@ pub struct Faults {
     pub refuse: bool,
     /// What happens to requests; the first rule that strikes wins.
     pub rules: Vec<Rule>,
+    /// Connections up to this number are silent, however the links are.
+    pub(crate) frozen: u64,
 }
 
 /// What happens to the bytes of one direction.

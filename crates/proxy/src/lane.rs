@@ -73,17 +73,20 @@ pub(crate) struct Lane<'a> {
     pub(crate) way: Way,
     pub(crate) shared: &'a Shared,
     faults: watch::Receiver<Faults>,
+    /// The connection's number, from 1.
+    number: u64,
     /// The range that the cut was drawn from, and how many bytes are left until it.
     cut: Option<(std::ops::RangeInclusive<u64>, u64)>,
 }
 
 impl<'a> Lane<'a> {
-    pub(crate) fn new(to: WriteHalf<'a>, way: Way, shared: &'a Shared) -> Self {
+    pub(crate) fn new(to: WriteHalf<'a>, way: Way, shared: &'a Shared, number: u64) -> Self {
         Self {
             to,
             way,
             shared,
             faults: shared.faults.subscribe(),
+            number,
             cut: None,
         }
     }
@@ -163,7 +166,11 @@ impl<'a> Lane<'a> {
     /// Waits while the link is held; returns how it is now.
     async fn link_is_up(&mut self) -> Link {
         // The sender lives as long as `shared`.
-        match self.faults.wait_for(|faults| !self.way.link(faults).hold).await {
+        match self
+            .faults
+            .wait_for(|faults| !self.way.link(faults).hold && self.number > faults.frozen)
+            .await
+        {
             Ok(faults) => self.way.link(&faults).clone(),
             Err(_) => Link::default(),
         }

@@ -112,6 +112,12 @@ impl Proxy {
     pub fn reset(&self) {
         self.shared.resets.send_modify(|resets| *resets += 1);
     }
+    /// Makes every live connection silent for good, in both directions, as if the network had forgotten it; new ones
+    /// work. Healing brings them back.
+    pub fn freeze(&self) {
+        let connections = self.shared.counters.lock().connections;
+        self.change(|faults| faults.frozen = connections);
+    }
     /// Swallows the answer to the next such request, and closes its connection.
     pub fn drop_next_reply(&self, filter: Filter) -> Strike {
         self.aim(filter, Action::DropReply)

@@ -198,3 +198,17 @@ async fn a_given_port_is_used() {
     };
     assert_eq!(proxy.address(), format!("127.0.0.1:{free}"));
 }
+
+#[tokio::test]
+async fn frozen_connections_stay_silent_and_new_ones_work() {
+    let (server, proxy, mut old) = through().await;
+    proxy.freeze();
+    old.send("old").await;
+    let mut new = Client::connect(&proxy.address()).await;
+    new.send("new").await;
+    assert_eq!(new.read(3).await, "new");
+    assert!(old.is_silent(Duration::from_millis(100)).await);
+    assert_eq!(server.times("old"), 0);
+    proxy.heal();
+    assert_eq!(old.read(3).await, "old");
+}

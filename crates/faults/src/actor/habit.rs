@@ -9,30 +9,30 @@ pub(crate) enum Habit {
     Work,
     /// Fails, however often it is tried: `poison-…`.
     Poison,
-    /// Ends the process: `abort-…`.
-    Abort,
-    /// Takes so long, the first time: `slow-30000-…`.
+    /// Ends so many processes, then does no harm any more: `abort-2-…`.
+    Abort(u64),
+    /// The first of its key takes so long, the first time: `slow-30000-…`.
     Slow(Duration),
-    /// Is put off for so long, the first time: `later-5000-…`.
+    /// The first of its key is put off for so long, the first time: `later-5000-…`.
     Later(Duration),
 }
 
 impl Habit {
-    pub(crate) fn of(key: &str) -> Self {
-        let time = |rest: &str| {
-            rest.split('-')
-                .next()
-                .and_then(|n| n.parse().ok())
-                .map(Duration::from_millis)
-        };
-        if key.starts_with("poison-") {
+    /// The habit of a message by its id, `key:counter`.
+    pub(crate) fn of(id: &str) -> Self {
+        let number = |rest: &str| rest.split(['-', ':']).next().and_then(|n| n.parse::<u64>().ok());
+        let asked = |what: &str| id.strip_prefix(what).and_then(number);
+        if id.starts_with("poison-") {
             return Self::Poison;
         }
-        if key.starts_with("abort-") {
-            return Self::Abort;
+        if let Some(times) = asked("abort-") {
+            return Self::Abort(times);
         }
-        let slow = key.strip_prefix("slow-").and_then(time).map(Self::Slow);
-        let later = || key.strip_prefix("later-").and_then(time).map(Self::Later);
+        if !id.ends_with(":1") {
+            return Self::Work;
+        }
+        let slow = asked("slow-").map(|ms| Self::Slow(Duration::from_millis(ms)));
+        let later = || asked("later-").map(|ms| Self::Later(Duration::from_millis(ms)));
         slow.or_else(later).unwrap_or(Self::Work)
     }
 }
@@ -42,13 +42,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn keys_ask_for_habits() {
+    fn ids_ask_for_habits() {
         let ms = Duration::from_millis;
-        assert_eq!(Habit::of("p0-17"), Habit::Work);
-        assert_eq!(Habit::of("poison-1"), Habit::Poison);
-        assert_eq!(Habit::of("abort-1"), Habit::Abort);
-        assert_eq!(Habit::of("slow-30000-a"), Habit::Slow(ms(30_000)));
-        assert_eq!(Habit::of("later-5000"), Habit::Later(ms(5_000)));
-        assert_eq!(Habit::of("slow-x"), Habit::Work);
+        assert_eq!(Habit::of("p0-17:1"), Habit::Work);
+        assert_eq!(Habit::of("poison-1:2"), Habit::Poison);
+        assert_eq!(Habit::of("abort-2-1:1"), Habit::Abort(2));
+        assert_eq!(Habit::of("slow-30000-a:1"), Habit::Slow(ms(30_000)));
+        assert_eq!(Habit::of("slow-30000-a:2"), Habit::Work);
+        assert_eq!(Habit::of("later-5000:1"), Habit::Later(ms(5_000)));
+        assert_eq!(Habit::of("slow-x:1"), Habit::Work);
     }
 }

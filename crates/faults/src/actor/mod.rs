@@ -20,6 +20,8 @@ const CONNECT: Duration = Duration::from_secs(90);
 
 /// Plays the role that a process was started for; SIGTERM ends it in order.
 pub(crate) async fn process(spec: &str) -> ExitCode {
+    // Nobody may be left behind to talk to brokers that are gone.
+    let _ = rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL));
     let (spec, recorder) = match prepare(spec) {
         Ok(ready) => ready,
         Err(error) => {

@@ -52,8 +52,8 @@ pub(crate) struct Consume {
     pub(crate) failing: f64,
     /// Attempts before a message is given up; none: for ever.
     pub(crate) attempts: Option<u32>,
-    /// Publishes each message to this topic with its ack.
-    pub(crate) into: Option<String>,
+    /// Publishes each message to these topics with its ack.
+    pub(crate) into: Vec<String>,
     pub(crate) exactly_once: bool,
 }
 
@@ -80,7 +80,7 @@ impl Consume {
             work: (0, 20),
             failing: 0.0,
             attempts: None,
-            into: None,
+            into: Vec::new(),
             exactly_once: false,
         }
     }

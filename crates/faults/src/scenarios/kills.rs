@@ -14,14 +14,25 @@ use std::{
 /// How much longer than a session a takeover may take: joining, and reading the first records, two seconds; and as much
 /// again on a machine that is busy with all the processes of the test.
 const SLACK: Duration = Duration::from_secs(4);
+/// Kills of the long run.
+const MANY: usize = 200;
 
 pub(crate) async fn run(test: &Test) -> Result<Numbers, Failure> {
+    shoot(test, usize::MAX).await
+}
+
+/// Two hundred kills, however long they take.
+pub(crate) async fn many(test: &Test) -> Result<Numbers, Failure> {
+    shoot(test, MANY).await
+}
+
+async fn shoot(test: &Test, most: usize) -> Result<Numbers, Failure> {
     let server = Server::start(test).await?;
     let mut stage = Stage::open(test, &server).await?;
     stage.cast(1_000).await?;
     let mut turns = test.turns(1_000..=3_000);
     let mut kills = 0;
-    while turns.next().await {
+    while kills < most && turns.next().await {
         stage.look()?;
         stage.replace_a_member()?;
         kills += 1;
@@ -34,7 +45,7 @@ pub(crate) async fn run(test: &Test) -> Result<Numbers, Failure> {
         .unwrap_or_else(Instant::now);
     // The load goes on until every partition must have a new owner that handles what comes.
     let limit = server.session() + SLACK;
-    tokio::time::sleep((limit + SLACK).saturating_sub(last.elapsed())).await;
+    tokio::time::sleep((limit + Duration::from_secs(2)).saturating_sub(last.elapsed())).await;
     let mut numbers = stage.finish().await?;
     let takeover = takeover(&stage, last)?;
     numbers.add("kills", kills);

@@ -1,7 +1,16 @@
 //! The tests, one a file, in one table.
 
+mod chain;
+mod cuts;
+mod flood;
 mod frozen;
+mod half_open;
 mod kills;
+mod lifecycle;
+mod lost_replies;
+mod poison;
+mod put_off;
+mod resets;
 
 use crate::test::{
     Numbers,
@@ -59,6 +68,33 @@ const NOTHING: Scenario = Scenario {
 
 /// All of them.
 pub(crate) const SCENARIOS: &[Scenario] = &[
-    scenario!("1", "kills", [Kafka, Redis, Memory], 40, kills::run, smoke),
+    scenario!("1", "killed", [Kafka, Redis, Memory], 40, kills::run, smoke),
     scenario!("2", "frozen", [Kafka, Redis], 40, frozen::run, smoke),
+    scenario!("3", "lost-replies", [Kafka, Redis], 40, lost_replies::run, smoke),
+    scenario!("4", "half-open", [Kafka, Redis], 45, half_open::run),
+    scenario!("5", "resets", [Kafka, Redis], 60, resets::run),
+    scenario!("6", "cuts", [Kafka, Redis], 40, cuts::run),
+    scenario!("13", "levels", [Kafka, Redis], 40, chain::levels, smoke),
+    scenario!("18", "poison", [Kafka, Redis, Memory], 60, poison::run, smoke),
+    scenario!("19", "put-off", [Kafka, Redis, Memory], 20, put_off::run),
+    scenario!("20", "flood", [Kafka, Redis], 60, flood::run),
+    scenario!(
+        "24",
+        "exactly-once",
+        [Kafka, Redis, Memory],
+        60,
+        chain::run,
+        smoke
+    ),
+    scenario!("25", "lifecycle", [Kafka, Redis, Memory], 40, lifecycle::run),
+    // The long ones, each asked for by name.
+    scenario!(
+        "chain",
+        "exactly-once-100000",
+        [Kafka, Redis, Memory],
+        600,
+        chain::many,
+        apart
+    ),
+    scenario!("kills", "killed-200", [Kafka, Redis], 1_200, kills::many, apart),
 ];
