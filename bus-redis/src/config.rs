@@ -1,6 +1,6 @@
 //! Where the server is and how the backend behaves.
 
-use crate::Password;
+use crate::{Durability, Password};
 use bus_core::partition::Partitioner;
 use std::time::Duration;
 
@@ -32,6 +32,7 @@ pub struct RedisConfig {
     pub(crate) connect_timeout: Duration,
     pub(crate) retention: Duration,
     pub(crate) abandoned_after: Duration,
+    pub(crate) durability: Durability,
     pub(crate) message_max: usize,
     pub(crate) partitioner: Partitioner,
 }
@@ -57,6 +58,7 @@ impl RedisConfig {
             connect_timeout: Duration::from_secs(5),
             retention: Duration::from_secs(7 * 24 * 3600),
             abandoned_after: Duration::from_secs(7 * 24 * 3600),
+            durability: Durability::Memory,
             message_max: 64 * 1024 * 1024,
             partitioner: Partitioner::Murmur2,
         }
@@ -113,6 +115,16 @@ impl RedisConfig {
     pub fn abandoned_after(mut self, time: Duration) -> Self {
         self.abandoned_after = time;
         self
+    }
+    /// What a confirmed publish survives (default: what the server's own persistence does). A publish that did not get
+    /// there in `publish_timeout` is *unknown*. A server that cannot do it is refused when connecting.
+    pub fn durability(mut self, durability: Durability) -> Self {
+        self.durability = durability;
+        self
+    }
+    /// How long a confirmation is waited for in one go: other packs wait behind it.
+    pub(crate) fn confirm_timeout(&self) -> Duration {
+        self.connect_timeout / 2
     }
     /// The largest message: key, payload and headers in bytes (default 64 MiB: the server and every reader hold a
     /// message in memory as a whole, several times; at most 256 MiB).

@@ -1,7 +1,7 @@
 //! What every part of one backend shares.
 
 use crate::{RedisConfig, health::Health, janitor::Janitor, topics::Topics, wire::Link};
-use std::sync::Arc;
+use std::sync::{Arc, atomic::AtomicBool};
 
 /// Settings, the topics' cache, and the connection for occasional calls.
 #[derive(Debug)]
@@ -11,6 +11,8 @@ pub(crate) struct Context {
     pub(crate) link: Arc<Link>,
     pub(crate) topics: Topics,
     pub(crate) janitor: Janitor,
+    /// The server is a node of a cluster, which refuses calls across slots.
+    pub(crate) clustered: AtomicBool,
 }
 
 impl Context {
@@ -24,6 +26,7 @@ impl Context {
             link,
             topics,
             janitor: Janitor::default(),
+            clustered: AtomicBool::new(false),
         }
     }
     /// A connection of its own for one part.

@@ -3,8 +3,8 @@
 //! Publishers trim too, not only the owners of partitions: a topic whose readers are all gone must not fill the server.
 //! A gate on the server lets one process do it in each period, so that a hundred publishers cost little more than one.
 
-use crate::{Context, retention, topics::TopicInfo};
-use bus_core::Name;
+use crate::{Context, compaction, retention, topics::TopicInfo};
+use bus_core::{Name, Result};
 use parking_lot::Mutex;
 use std::{
     collections::{HashMap, HashSet},
@@ -39,6 +39,8 @@ struct Room {
     used: Instant,
     due: Instant,
     full: bool,
+    /// Entries of each partition after the last compaction here.
+    kept: HashMap<u32, usize>,
 }
 
 impl Janitor {
@@ -60,6 +62,7 @@ impl Janitor {
                     used: now,
                     due: now,
                     full: false,
+                    kept: HashMap::new(),
                 };
                 rooms.topics.insert(info.name.clone(), room);
             }
@@ -123,7 +126,10 @@ async fn run(context: Weak<Context>) {
         let Some(strong) = context.upgrade() else { return };
         let Some(due) = strong.janitor.due() else { return };
         for (info, full) in due {
-            let period = retention::period(info.retention.unwrap_or(strong.config.retention));
+            let period = match info.compact {
+                true => compaction::period(&info),
+                false => retention::period(info.retention.unwrap_or(strong.config.retention)),
+            };
             if let Err(error) = tidy(&strong, &info, full).await {
                 tracing::debug!(topic = &*info.name, %error, "trimming failed, tried again later");
             }
@@ -133,10 +139,18 @@ async fn run(context: Weak<Context>) {
     }
 }
 
-async fn tidy(context: &Context, info: &TopicInfo, full: bool) -> bus_core::Result<()> {
+async fn tidy(context: &Context, info: &TopicInfo, full: bool) -> Result<()> {
     for partition in 0..info.partitions {
         if !info.compact {
             retention::trim(context, info, partition, full).await?;
+            continue;
+        }
+        let room = |rooms: &Mutex<Rooms>| rooms.lock().topics.get(&info.name)?.kept.get(&partition).copied();
+        let kept = room(&context.janitor.rooms).unwrap_or(0);
+        if let Some(now) = compaction::compact(context, info, partition, kept).await?
+            && let Some(room) = context.janitor.rooms.lock().topics.get_mut(&info.name)
+        {
+            room.kept.insert(partition, now);
         }
     }
     Ok(())

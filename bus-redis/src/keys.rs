@@ -74,7 +74,7 @@ pub(crate) fn gate(stream: &str, topic: &str, partition: u32) -> String {
 }
 
 /// What decides about the slot of a key.
-fn slot_of(key: &str) -> &str {
+pub(crate) fn slot_of(key: &str) -> &str {
     tag(key).unwrap_or(key)
 }
 

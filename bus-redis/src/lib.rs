@@ -19,7 +19,8 @@
 //! | `{orders}:bus:billing`, or `orders:bus:billing:{0}`, … | who owns the partition, in which epoch, and the notes |
 //! | `bus:members:billing:orders` | who is alive |
 //! | `bus:groups`, `bus:group:billing` | the names of groups, a group's topics |
-//! | `{orders}:bus:pid:orders:<uuid>:0` | a publisher's last sequence, for a day |
+//! | `{orders}:bus:pid:orders:<uuid>:0` | a publisher's last sequence, until it closes, or for a day |
+//! | `{orders}:bus:trimmed:orders:0` | when the partition was trimmed or compacted last |
 //!
 //! An entry has the fields `data` (or `null` = `1`), and, where there are any, `key` and `headers`. What other programs
 //! add with `XADD` arrives too: with neither `data` nor `null`, as one JSON object of all its fields. A stream without
@@ -29,13 +30,18 @@
 //!
 //! One primary is one history. A failover, or a power loss without `appendfsync always`, can drop records that were
 //! confirmed; it is noticed and reported, not hidden. A start at a time looks at the time of storing, not at timestamps
-//! that publishers set. Topics with `compact` are neither trimmed nor compacted yet. TLS, Sentinel and Cluster are not
+//! that publishers set. Topics with `compact` keep the newest entry of each key, whatever their age, and tombstones
+//! until every group has passed them and they are older than the topic's retention (a day where it has none); the
+//! server gives the memory of deleted entries back by whole nodes of about a hundred. TLS, Sentinel and Cluster are not
 //! supported yet; the keys of a partition share a hash tag already.
 
 mod admin;
 mod backend;
+mod cluster;
+mod compaction;
 mod config;
 mod context;
+mod durability;
 mod entry;
 mod error;
 mod facts;
@@ -58,4 +64,5 @@ pub(crate) use backend::NOTES_MAX;
 pub use backend::Redis;
 pub use config::RedisConfig;
 pub(crate) use context::Context;
+pub use durability::Durability;
 pub use password::Password;

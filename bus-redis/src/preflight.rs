@@ -22,7 +22,7 @@ pub(crate) async fn check(context: &Context) -> Result<()> {
     };
     version(conn.version(), &address)?;
     let mut pipeline = Pipeline::new();
-    for section in [&b"replication"[..], b"memory", b"persistence"] {
+    for section in [&b"replication"[..], b"memory", b"persistence", b"cluster"] {
         pipeline.add(&[b"INFO", section]);
     }
     let call = tokio::time::timeout(config.connect_timeout, conn.call(&pipeline)).await;
@@ -31,7 +31,13 @@ pub(crate) async fn check(context: &Context) -> Result<()> {
     for reply in replies {
         info.push_str(conn.check(reply)?.text().unwrap_or_default());
     }
-    server(&info, &address)
+    server(&info, &address)?;
+    let field = |name: &str| info_field(&info, name).unwrap_or_default().to_owned();
+    let clustered = field("cluster_enabled") == "1";
+    context
+        .clustered
+        .store(clustered, std::sync::atomic::Ordering::Relaxed);
+    config.durability.check(conn.version(), field, &address)
 }
 
 fn version(version: &str, address: &str) -> Result<()> {

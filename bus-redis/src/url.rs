@@ -1,12 +1,12 @@
 //! Settings as a URL: `redis://user:password@host:6379/0?client.id=x&ttl=10s`.
 
-use crate::RedisConfig;
+use crate::{Durability, RedisConfig};
 use bus_core::{Error, ErrorKind, Result, partition::Partitioner};
 use std::time::Duration;
 use url::Url;
 
 /// The options of a URL, and their forms.
-const OPTIONS: &str = "client.id, ttl, grace, publish.timeout, connect.timeout, retention, abandoned.after, message.max, partitioner";
+const OPTIONS: &str = "client.id, ttl, grace, publish.timeout, connect.timeout, retention, abandoned.after, durability, message.max, partitioner";
 
 impl RedisConfig {
     /// Reads `redis://[user[:password]@]host[:port][/database][?option=value&…]`.
@@ -20,6 +20,7 @@ impl RedisConfig {
     /// | `connect.timeout` | a duration: how long connecting and any answer may take | `5s` |
     /// | `retention` | a duration: for topics without one of their own | `7d` |
     /// | `abandoned.after` | a duration: how long a group without a member holds back trimming | `7d` |
+    /// | `durability` | `memory`, `fsync` or `replicas(n)`: what a confirmed publish survives | `memory` |
     /// | `message.max` | bytes, or with `KiB`, `MiB` | `64MiB` |
     /// | `partitioner` | `murmur2` or `crc32` | `murmur2` |
     ///
@@ -90,6 +91,10 @@ impl RedisConfig {
                     _ => self.retention = time,
                 }
             }
+            "durability" => match durability(value) {
+                Some(durability) => self.durability = durability,
+                None => return wrong("`memory`, `fsync` or `replicas(n)` with n of at least 1"),
+            },
             "message.max" => match size(value) {
                 Some(bytes) if (1..=Self::MESSAGE_MAX).contains(&bytes) => self.message_max = bytes,
                 _ => return wrong("a number of bytes up to 256MiB, such as `1048576` or `1MiB`"),
@@ -149,6 +154,17 @@ fn duration(text: &str) -> Option<Duration> {
         .map(Duration::from_secs)
 }
 
+fn durability(text: &str) -> Option<Durability> {
+    match text {
+        "memory" => Some(Durability::Memory),
+        "fsync" => Some(Durability::Fsync),
+        _ => {
+            let count = text.strip_prefix("replicas(")?.strip_suffix(')')?.parse().ok()?;
+            (count > 0).then_some(Durability::Replicas(count))
+        }
+    }
+}
+
 fn size(text: &str) -> Option<usize> {
     let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let number: usize = text[..digits].parse().ok()?;
@@ -168,7 +184,7 @@ mod tests {
     #[test]
     fn everything_can_be_said_in_a_url() {
         let url = "redis://app:p%40ss@[::1]:7000/3?client.id=x&ttl=2s&grace=1m&publish.timeout=5s&connect.timeout=500ms\
-                   &retention=1d&abandoned.after=2d&message.max=1MiB&partitioner=crc32";
+                   &retention=1d&abandoned.after=2d&durability=replicas(2)&message.max=1MiB&partitioner=crc32";
         let config = RedisConfig::from_url(url).unwrap();
         let expected = RedisConfig::new("::1", 7000)
             .database(3)
@@ -181,6 +197,7 @@ mod tests {
             .connect_timeout(Duration::from_millis(500))
             .retention(Duration::from_secs(86400))
             .abandoned_after(Duration::from_secs(2 * 86400))
+            .durability(Durability::Replicas(2))
             .message_max(1 << 20)
             .partitioner(Partitioner::Crc32);
         assert_eq!(config, expected);
@@ -200,6 +217,7 @@ mod tests {
             ("redis://u:s3cret@h?ttl=1", "option `ttl`"),
             ("redis://u:s3cret@h?ttl=10ms", "at least 500ms"),
             ("redis://u:s3cret@h?retention=0d", "option `retention`"),
+            ("redis://u:s3cret@h?durability=replicas(0)", "replicas(n)"),
             ("redis://u:s3cret@h?colour=red", "unknown option `colour`"),
             ("redis://u:s3cret@h?message.max=1TB", "256MiB"),
             ("redis://u:s3cret@h?client.id=a%20b", "without spaces"),

@@ -14,7 +14,7 @@ const PACK_MESSAGES: usize = 1000;
 /// Bytes of one pack at most, unless a message is larger.
 const PACK_BYTES: usize = 1024 * 1024;
 /// How long a marker outlives its publisher's last message, in seconds.
-const MARKER_LIFE: &[u8] = b"86400";
+pub(crate) const MARKER_LIFE: &[u8] = b"86400";
 const MARKER_LIVES: Duration = Duration::from_secs(86_400);
 
 /// Waits of a pack that was refused for now.
@@ -76,6 +76,8 @@ pub(crate) struct Lane {
     form: Form,
     pub(crate) waiting: VecDeque<Pack>,
     pub(crate) flying: Option<Pack>,
+    /// Where the pack that flies was stored, while it is not known to be as durable as it has to be.
+    pub(crate) unconfirmed: Option<Vec<u128>>,
     /// The last sequence given to a pack.
     pub(crate) sequence: u64,
     /// The lowest marker that the server may have.
@@ -110,6 +112,7 @@ impl Lane {
             form,
             waiting: VecDeque::new(),
             flying: None,
+            unconfirmed: None,
             sequence: 0,
             low: 0,
             unclear: false,
@@ -228,6 +231,7 @@ impl Lane {
 
     /// The pack that flew is stored: at these positions, where they are known.
     pub(crate) fn stored(&mut self, positions: &[u128]) {
+        self.unconfirmed = None;
         let Some(pack) = self.flying.take() else { return };
         self.low = pack.sequence;
         self.refusals = 0;
@@ -252,8 +256,11 @@ impl Lane {
     pub(crate) fn failed(&mut self, error: &Error, unclear: bool) {
         self.refused = None;
         self.refusals = 0;
+        // In the server's history, whether or not it stays there.
+        let certain = self.unconfirmed.take().is_some();
         if let Some(pack) = self.flying.take() {
             match unclear {
+                true if certain => self.low = pack.sequence,
                 true => self.unclear = true,
                 false => self.low = pack.sequence.saturating_sub(1),
             }

@@ -1,6 +1,9 @@
 //! After a lost connection: what is stored of what was sent is found out before anything is sent again.
 
-use super::{lane::Form, task::Task};
+use super::{
+    lane::{Form, MARKER_LIFE},
+    task::Task,
+};
 use crate::{
     error::{classify, silent},
     id,
@@ -61,6 +64,7 @@ impl Task {
             return Ok(());
         }
         let replies = self.ask(conn, &pipeline).await?;
+        let mut found = Vec::new();
         for ((number, _), reply) in lanes.iter().zip(&replies[killed..]) {
             let marker = reply.int().unwrap_or(0) as u64;
             let gone_back = marker < self.shared.state.lock().lanes[*number].low;
@@ -71,11 +75,17 @@ impl Task {
             let mut state = self.shared.state.lock();
             let lane = &mut state.lanes[*number];
             lane.unclear = false;
+            lane.unconfirmed = None;
             if let Some(error) = lost {
                 lane.lose(marker, error);
             } else {
                 lane.low = marker;
                 if lane.flying.as_ref().is_some_and(|pack| pack.sequence <= marker) {
+                    if self.context.config.durability.waits() {
+                        lane.unconfirmed = Some(Vec::new());
+                        found.push((*number, lane.marker.clone()));
+                        continue;
+                    }
                     lane.stored(&[]);
                 }
                 if lane.flying.is_none() {
@@ -84,7 +94,27 @@ impl Task {
             }
             state.landed(*number);
         }
-        Ok(())
+        self.confirm_found(conn, found).await
+    }
+
+    /// What was found stored is durable only when this connection has seen it be: it writes, and waits for that.
+    async fn confirm_found(&self, conn: &mut Conn, found: Vec<(usize, String)>) -> Result<()> {
+        if found.is_empty() {
+            return Ok(());
+        }
+        let config = &self.context.config;
+        let mut pipeline = Pipeline::new();
+        for (_, marker) in &found {
+            pipeline.add(&[b"EXPIRE", marker.as_bytes(), MARKER_LIFE]);
+        }
+        config.durability.add(config.confirm_timeout(), &mut pipeline);
+        let reply = self.ask(conn, &pipeline).await?.pop().unwrap_or(Value::Nil);
+        let lanes = found.into_iter().map(|(number, _)| number).collect();
+        match self.confirmed(conn.address(), lanes, &reply).is_empty() {
+            true => Ok(()),
+            // Asked again on the next connection, until the time is up.
+            false => Err(silent(conn.address())),
+        }
     }
 
     /// Which confirmed records of a lane are gone, as far as that can be told.

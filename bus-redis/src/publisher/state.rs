@@ -206,6 +206,12 @@ fn check(config: &RedisConfig, info: &TopicInfo, message: &Message) -> Result<()
             format!("topic `{name}` has {partitions} partitions, there is no partition {partition}");
         return Err(Error::invalid(sentence));
     }
+    if info.compact && message.key.is_none() {
+        return Err(Error::invalid(format!(
+            "topic `{}` is compacted: give each message a key",
+            info.name
+        )));
+    }
     let size = message.size();
     if size > config.message_max {
         return Err(Error::too_large(&info.name, size, config.message_max));

@@ -10,7 +10,7 @@ use crate::{
     error::{broken, classify, silent},
     janitor::Janitor,
     scripts::Script,
-    wire::Conn,
+    wire::{Conn, Value},
 };
 use bus_core::{Error, ErrorKind, Name, Result};
 use std::{
@@ -27,14 +27,22 @@ const REFUSED: Duration = Duration::from_millis(50);
 /// How often overdue packs are looked for, while there are any packs.
 const LOOK: Duration = Duration::from_millis(100);
 
+/// An answer that is on its way.
+enum Flight {
+    /// To the pack of a lane.
+    Pack(usize, Reading),
+    /// To the question whether what these lanes had stored is durable.
+    Confirm(Vec<usize>),
+}
+
 /// One publisher's task.
 pub(crate) struct Task {
     pub(crate) context: Arc<Context>,
     pub(crate) shared: Arc<Shared>,
     /// The connection before this one, and the server's run it talked to.
     pub(super) previous: Option<(u64, Arc<str>)>,
-    /// Lanes whose answers are on their way, in order.
-    flights: VecDeque<(usize, Reading)>,
+    /// What is on its way, in order.
+    flights: VecDeque<Flight>,
     sent: Instant,
     refused: Vec<(Instant, usize)>,
     /// This connection has answered something.
@@ -128,7 +136,8 @@ impl Task {
             }
             let unclear = lane.flying.is_some() && lane.refused.is_none();
             if unclear && connected {
-                flying = true;
+                // What is stored and waits for its confirmation is answered soon.
+                flying |= lane.unconfirmed.is_none();
                 continue;
             }
             let error = lane
@@ -183,21 +192,36 @@ impl Task {
     /// What flew when the last connection was lost flies again, under the same sequence.
     fn resend(&mut self, conn: &mut Conn) {
         let sha = conn.sha(Script::Produce).to_owned();
-        let mut state = self.shared.state.lock();
-        let form = state.form;
+        let shared = self.shared.clone();
+        let mut state = shared.state.lock();
+        let (form, mut written) = (state.form, Vec::new());
         for (number, lane) in state.lanes.iter_mut().enumerate() {
             if let Some(messages) = lane.flying.as_ref().map(|p| p.messages) {
                 lane.write(&sha, conn.out());
-                self.flights.push_back((number, Reading::new(form, messages)));
+                self.flights
+                    .push_back(Flight::Pack(number, Reading::new(form, messages)));
+                written.push(number);
             }
         }
+        drop(state);
+        self.confirm(conn, written);
         self.sent = Instant::now();
+    }
+
+    /// Asks, behind what these lanes have sent, whether it is durable: one question for all of them.
+    fn confirm(&mut self, conn: &mut Conn, lanes: Vec<usize>) {
+        let config = &self.context.config;
+        if config.durability.waits() && !lanes.is_empty() {
+            config.durability.write(config.confirm_timeout(), conn.out());
+            self.flights.push_back(Flight::Confirm(lanes));
+        }
     }
 
     /// Puts what is ready onto the connection; whether there is nothing left to do, ever.
     fn launch(&mut self, conn: &mut Conn) -> bool {
         let now = Instant::now();
-        let mut state = self.shared.state.lock();
+        let shared = self.shared.clone();
+        let mut state = shared.state.lock();
         let mut again = Vec::new();
         self.refused.retain(|(at, number)| {
             let due = now >= *at;
@@ -206,7 +230,7 @@ impl Task {
             }
             !due
         });
-        let form = state.form;
+        let (form, mut written) = (state.form, Vec::new());
         if self.flights.is_empty() {
             self.sent = now;
         }
@@ -221,35 +245,55 @@ impl Task {
                 .map(|p| p.messages)
             {
                 lane.write(&sha, conn.out());
-                self.flights.push_back((number, Reading::new(form, messages)));
+                self.flights
+                    .push_back(Flight::Pack(number, Reading::new(form, messages)));
+                written.push(number);
             }
         }
         while let Some(number) = state.next_ready() {
             let lane = &mut state.lanes[number];
             if let Some(messages) = lane.launch().map(|pack| pack.messages) {
                 lane.write(&sha, conn.out());
-                self.flights.push_back((number, Reading::new(form, messages)));
+                self.flights
+                    .push_back(Flight::Pack(number, Reading::new(form, messages)));
+                written.push(number);
             }
         }
         for name in std::mem::take(&mut state.unknown) {
             tokio::spawn(look_up(self.context.clone(), self.shared.clone(), name));
         }
+        drop(state);
+        self.confirm(conn, written);
+        let state = self.shared.state.lock();
         state.closing && self.flights.is_empty() && state.is_idle()
     }
 
     async fn read(&mut self, conn: &mut Conn) -> Result<()> {
         let mut flushed = false;
-        while let Some((number, reading)) = self.flights.front_mut() {
-            let (used, answer) = reading.step(conn.input()).map_err(|_| {
-                broken(
-                    conn.address(),
-                    "sent what is not RESP2",
-                    std::io::Error::other("malformed reply"),
-                )
-            })?;
+        let malformed = |address: &str| {
+            let source = std::io::Error::other("malformed reply");
+            broken(address, "sent what is not RESP2", source)
+        };
+        while let Some(flight) = self.flights.front_mut() {
+            let (number, reading) = match flight {
+                Flight::Pack(number, reading) => (*number, reading),
+                Flight::Confirm(lanes) => {
+                    let reply = Value::parse(conn.input()).map_err(|_| malformed(conn.address()))?;
+                    let Some((reply, used)) = reply else { break };
+                    let lanes = std::mem::take(lanes);
+                    conn.consume(used);
+                    self.flights.pop_front();
+                    self.sent = Instant::now();
+                    let again = self.confirmed(conn.address(), lanes, &reply);
+                    self.confirm(conn, again);
+                    continue;
+                }
+            };
+            let (used, answer) = reading
+                .step(conn.input())
+                .map_err(|_| malformed(conn.address()))?;
             conn.consume(used);
             let Some(answer) = answer else { break };
-            let number = *number;
             self.flights.pop_front();
             self.sent = Instant::now();
             self.worked = true;
@@ -264,6 +308,36 @@ impl Task {
             )));
         }
         Ok(())
+    }
+
+    /// What is durable is confirmed; what is not, and still has time, is asked for again.
+    pub(super) fn confirmed(&self, address: &str, lanes: Vec<usize>, reply: &Value) -> Vec<usize> {
+        let config = &self.context.config;
+        let enough = config.durability.is_enough(reply);
+        let mut state = self.shared.state.lock();
+        let mut again = Vec::new();
+        for number in lanes {
+            let lane = &mut state.lanes[number];
+            let overdue = lane
+                .since()
+                .is_some_and(|since| since.elapsed() >= config.publish_timeout);
+            match lane.unconfirmed.take() {
+                Some(positions) if enough => lane.stored(&positions),
+                Some(positions) => {
+                    lane.unconfirmed = Some(positions);
+                    if !overdue {
+                        again.push(number);
+                        continue;
+                    }
+                    let error = config.durability.unconfirmed(&lane.topic, address);
+                    lane.failed(&error, true);
+                }
+                // It was refused, and is told or sent again already.
+                None => continue,
+            }
+            state.landed(number);
+        }
+        again
     }
 
     fn landed(&mut self, address: &str, number: usize, answer: Answer) -> Result<()> {
@@ -294,6 +368,10 @@ impl Task {
             lane.failed(&Error::topic_missing(&lane.topic), false);
         } else {
             match (answer.status.as_deref(), answer.number) {
+                (Some("OK" | "DUP"), _) if self.context.config.durability.waits() => {
+                    lane.unconfirmed = Some(answer.positions);
+                    return Ok(());
+                }
                 (Some("OK"), _) => lane.stored(&answer.positions),
                 (Some("DUP"), _) => lane.stored(&[]),
                 // The markers are read anew, and what was lost is told, behind a new connection.

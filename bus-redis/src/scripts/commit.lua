@@ -7,7 +7,11 @@ local stream = info(KEYS[2])
 if not stream then return { 'GONE' } end
 if not group_of(KEYS[2], ARGV[1]) then return { 'NOGROUP' } end
 -- Also one that arrives late, after later ones.
-if tonumber(lease[3]) >= tonumber(ARGV[4]) then return { 'DUP', facts(stream) } end
+if tonumber(lease[3]) >= tonumber(ARGV[4]) then
+  -- A write, so that who waits for its own writes (`WAIT`, `WAITAOF`) waits for this one's.
+  redis.call('HSET', KEYS[1], 'seq', lease[3])
+  return { 'DUP', facts(stream) }
+end
 if before(ARGV[5], lease[4]) then return { 'BACK', lease[4] } end
 for i = 3, #KEYS do
   local kind = redis.call('TYPE', KEYS[i])['ok']

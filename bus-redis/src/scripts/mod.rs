@@ -19,6 +19,7 @@ pub(crate) enum Script {
     Facts,
     Register,
     History,
+    Keys,
 }
 
 /// Where a full server must still run it (or it could never be drained), `allow-oom`; else it is refused before it starts.
@@ -37,7 +38,7 @@ macro_rules! source {
 
 impl Script {
     /// All of them, in the order of their numbers.
-    pub(crate) const ALL: [(Script, &'static str); 14] = [
+    pub(crate) const ALL: [(Script, &'static str); 15] = [
         (Script::Produce, source!(adds "produce.lua")),
         (Script::Start, source!(drains "start.lua")),
         (Script::Acquire, source!(drains "acquire.lua")),
@@ -52,6 +53,7 @@ impl Script {
         (Script::Facts, source!(drains "facts.lua")),
         (Script::Register, source!(drains "register.lua")),
         (Script::History, source!(drains "history.lua")),
+        (Script::Keys, source!(drains "keys.lua")),
     ];
 }
 

@@ -2,7 +2,11 @@
 -- KEYS: marker, stream. ARGV: lowest marker that may be there, this batch's sequence, marker's life in s, then for
 -- each entry the number of its words, and the words.
 local marker = tonumber(redis.call('GET', KEYS[1]) or '0')
-if marker >= tonumber(ARGV[2]) then return { 'DUP' } end
+if marker >= tonumber(ARGV[2]) then
+  -- A write, so that who waits for its own writes (`WAIT`, `WAITAOF`) waits for this one's.
+  redis.call('EXPIRE', KEYS[1], ARGV[3])
+  return { 'DUP' }
+end
 if marker < tonumber(ARGV[1]) then return { 'GAP', marker } end
 local kind = redis.call('TYPE', KEYS[2])['ok']
 if kind ~= 'stream' then return { 'MISSING', kind } end

@@ -5,7 +5,7 @@ use super::{
     state::{Notice, Shared},
 };
 use crate::{
-    Context, entry,
+    Context, cluster, entry,
     facts::Facts,
     id,
     scripts::Script,
@@ -14,7 +14,7 @@ use crate::{
 use async_trait::async_trait;
 use bus_core::{Ack, Done, Error, ErrorKind, Event, Message, Name, Result, Shard};
 use std::{
-    sync::Arc,
+    sync::{Arc, atomic::Ordering},
     time::{Duration, Instant},
 };
 
@@ -86,11 +86,36 @@ impl RedisAck {
                 (None, Some(key)) => self.context.config.partitioner.partition(key, info.partitions),
                 (None, None) => shard.partition % info.partitions,
             };
+            if info.compact && message.key.is_none() {
+                return Err(Error::invalid(format!(
+                    "topic `{topic}` is compacted: give each message a key"
+                )));
+            }
+            let stream = info.stream(partition);
+            self.check_slot(shard, topic, &stream)?;
             let mut fields = Vec::new();
             entry::encode(message, &mut fields);
-            all.push((info.stream(partition), entry::words(message), fields));
+            all.push((stream, entry::words(message), fields));
         }
         Ok(all)
+    }
+
+    /// A cluster carries out no script across slots: said before anything is stored.
+    fn check_slot(&self, shard: Shard, output: &Name, stream: &str) -> Result<()> {
+        if !self.context.clustered.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        let own = self.shared.lock().get(shard).map(|held| held.stream.clone());
+        if own.is_none_or(|own| cluster::slot(&own) == cluster::slot(stream)) {
+            return Ok(());
+        }
+        let topic = &self.topics[shard.topic as usize];
+        let sentence = format!(
+            "an output to topic `{output}` lies in another slot of the cluster than partition {} of topic `{topic}`, so that \
+             they cannot take effect together; give both topics the same number of partitions (above 1), and keep the key",
+            shard.partition
+        );
+        Err(Error::new(ErrorKind::Unsupported, sentence))
     }
 
     /// The call for one `Done`; `None` where the server has it already.
@@ -235,8 +260,16 @@ impl RedisAck {
             for call in &calls {
                 pipeline.encoded_script(Script::Commit, call.words, call.bytes.clone());
             }
+            // Outputs are published by it. A position that is lost only brings records again.
+            let config = &self.context.config;
+            let waits = config.durability.waits() && calls.iter().any(|c| !done[c.index].outputs.is_empty());
+            if waits {
+                config.durability.add(config.confirm_timeout(), &mut pipeline);
+            }
             match self.link.call(&pipeline).await {
-                Ok(answers) => {
+                Ok(mut answers) => {
+                    let reply = if waits { answers.values.pop() } else { None };
+                    let durable = reply.is_none_or(|reply| config.durability.is_enough(&reply));
                     let mut left = Vec::new();
                     for (call, reply) in calls.into_iter().zip(answers.values) {
                         let done = &done[call.index];
@@ -249,6 +282,8 @@ impl RedisAck {
                             }
                         };
                         match result {
+                            // Made again, it is a duplicate that is waited for.
+                            Some(Ok(())) if !durable => left.push(call),
                             Some(result) => results[call.index] = Some(result),
                             None => left.push(call),
                         }
