@@ -11,10 +11,10 @@ pub mod layer;
 
 pub use bus_core::{
     Ack, Admin, Backend, Backoff, Batch, Bytes, Codec, Control, Delivery, Done, Entry, Error, ErrorKind,
-    Event, GroupSpec, Headers, HeadersView, Limits, LossPolicy, MemberSpec, Message, Name, Notice, Order,
-    Outcome, Pending, Publish, Published, Publisher, PublisherExt, Raw, Receipt, Record, Result, Retry, Room,
-    Scope, Shard, Source, Start, Stateless, Stats, Subscribe, Subscriber, Subscription, Token, TopicLag,
-    TopicSpec, Unconfirmed, Unsent, check_name, partition, position,
+    Event, Expired, GroupSpec, Headers, HeadersView, Limits, LossPolicy, MemberSpec, Message, Name, Notice,
+    Order, Outcome, Pending, Publish, Published, Publisher, PublisherExt, Raw, Receipt, Record, Result,
+    Retry, Room, Scope, Shard, Source, Start, Stateless, Stats, Subscribe, Subscriber, Subscription, Token,
+    TopicLag, TopicSpec, Unconfirmed, Unsent, check_name, partition, position,
 };
 #[cfg(feature = "json")]
 pub use codec::Json;

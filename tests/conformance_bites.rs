@@ -16,7 +16,9 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 /// Runs one check on a broken backend, and expects it to fail with some of these words: where the fault strikes at a
 /// commit, the moment decides which of its consequences is seen first.
 fn bites(check: &str, fault: Fault, words: &[&str]) {
-    let harness = Sabotage::new(Arc::new(OnMemory::impatient()), fault, Duration::from_secs(1));
+    // What is large takes its time, whatever is broken.
+    let patience = Duration::from_secs(if check == "many_may_wait_at_once" { 10 } else { 1 });
+    let harness = Sabotage::new(Arc::new(OnMemory::impatient()), fault, patience);
     let failure = block_on(run(Check::named(check).unwrap(), Arc::new(harness))).expect_err(&format!(
         "`{check}` holds although the backend has the fault {fault:?}"
     ));
@@ -202,6 +204,42 @@ faults! {
     }
     a_missing_dead_letter_topic_is_named {
         one_partition_topics = OnePartitionTopics => "expected Some(4), got Some(1)";
+    }
+    a_delayed_message_is_never_early {
+        drop_headers = DropHeaders => "too early";
+    }
+    every_path_may_be_delayed {
+        drop_headers = DropHeaders => "too early";
+    }
+    equal_delays_keep_the_order_of_a_key {
+        reverse_batches = ReverseBatches => "was settled";
+        double_outputs = DoubleOutputs => "came again without a cause";
+    }
+    a_delay_survives_its_owner {
+        no_takeover = NoTakeover => "40 of 40 are missing";
+    }
+    many_may_wait_at_once {
+        ignore_pause = IgnorePause => "were in memory at once";
+    }
+    delayed_bytes_are_unaltered {
+        drop_timestamps = DropTimestamps => "the timestamp";
+        ignore_partition = IgnorePartition => "the partition";
+    }
+    a_delay_to_a_missing_topic_is_typed {
+        wrong_kinds = WrongKinds => "the error: expected (TopicMissing, false)";
+    }
+    what_the_target_refuses_is_kept {
+        skip_missing_outputs = SkipMissingOutputs => "there are dead letters of delays";
+    }
+    the_expired_is_not_delivered {
+        drop_headers = DropHeaders => "what is not expired";
+        commit_nothing = CommitNothing => "what came again after it had expired";
+    }
+    a_retry_does_not_outlive_its_expiry {
+        drop_headers = DropHeaders => "what follows";
+    }
+    the_expired_may_be_kept {
+        drop_outputs = DropOutputs => "dead letters: expected 1, got 0";
     }
     every_group_gets_all {
         one_group = OneGroup => "the next delivery: not within";

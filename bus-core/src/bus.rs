@@ -3,14 +3,16 @@
 use crate::{
     Admin, Backend, Codec, Error, ErrorKind, Message, Outcome, Pending, Publisher, PublisherExt, Result,
     Subscribe, Topic, TopicSpec, Unsent,
+    delay::{Delays, Outputs},
     enqueue::{Queue, Unconfirmed},
     gate::Gate,
+    topics::Topics,
 };
 use async_trait::async_trait;
 use std::{
     fmt,
     sync::{
-        Arc,
+        Arc, Weak,
         atomic::{AtomicBool, Ordering::Relaxed},
     },
     time::Duration,
@@ -27,8 +29,24 @@ struct Inner {
     backend: Arc<dyn Backend>,
     publisher: Arc<dyn Publisher>,
     gate: Arc<Gate>,
+    delays: Arc<Delays>,
     queue: Queue,
     closed: AtomicBool,
+}
+
+/// Whoever works for a bus, and must not keep it alive.
+pub(crate) struct WeakBus(Weak<Inner>);
+
+impl WeakBus {
+    pub(crate) fn upgrade(&self) -> Option<Bus> {
+        self.0.upgrade().map(Bus)
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.delays.stop();
+    }
 }
 
 impl Bus {
@@ -38,14 +56,24 @@ impl Bus {
     pub async fn new(backend: Arc<dyn Backend>) -> Result<Self> {
         let publisher = backend.publisher().await?;
         let gate = Gate::new(publisher.clone());
-        let queue = Queue::new(gate.clone());
-        Ok(Self(Arc::new(Inner {
+        let delays = Delays::new(backend.clone(), gate.clone());
+        let queue = Queue::new(gate.clone(), delays.clone());
+        let bus = Self(Arc::new(Inner {
             backend,
             publisher,
             gate,
+            delays,
             queue,
             closed: AtomicBool::new(false),
-        })))
+        }));
+        bus.0.delays.belongs_to(WeakBus(Arc::downgrade(&bus.0)));
+        Ok(bus)
+    }
+    /// Whether `<topic>.delay`, in which delayed messages wait, is made at the first [delayed](crate::Publish::delay) publish
+    /// to a topic (default yes, as for topics of dead letters: it is derived, not an application's own). Otherwise such a
+    /// publish fails with the command that makes it.
+    pub fn create_delay_topics(&self, create: bool) {
+        self.0.delays.create(create);
     }
     /// Publishes one value; set its key and headers, then await it: `Ok` means that the backend has stored it.
     pub fn publish<'a, T, C: Codec<T>>(
@@ -155,8 +183,10 @@ impl Bus {
         if self.0.closed.swap(true, Relaxed) {
             return Ok(());
         }
+        self.0.delays.stop();
         self.0.gate.close();
         let unconfirmed = self.0.queue.close().await;
+        self.0.delays.close().await;
         self.0.publisher.close().await?;
         match unconfirmed.errors.into_iter().next() {
             None => Ok(()),
@@ -168,6 +198,24 @@ impl Bus {
                 Err(Error::from(first).context(context))
             }
         }
+    }
+    /// Where outputs wait that are delayed.
+    pub(crate) fn outputs(&self) -> Outputs {
+        Outputs::of(&self.0.delays)
+    }
+    /// A group of this process reads these topics.
+    pub(crate) fn moves_delays_of(&self, topics: &Arc<Topics>) {
+        self.0.delays.subscribed(topics);
+    }
+    /// Ends those who move delayed messages, as a process that is killed does.
+    #[cfg(feature = "conformance")]
+    pub(crate) fn crash_movers(&self) {
+        self.0.delays.crash();
+    }
+    /// Delayed messages that one of them held in memory at once, at most.
+    #[cfg(feature = "conformance")]
+    pub(crate) fn most_delayed_in_memory(&self) -> usize {
+        self.0.delays.peak()
     }
     fn is_closed(&self) -> bool {
         self.0.closed.load(Relaxed)
@@ -182,7 +230,7 @@ impl Publisher for Bus {
             let closed = |_| Err(Unsent::not_stored(Error::closed("the bus")));
             return Pending::ready(batch.iter().map(closed).collect());
         }
-        self.0.gate.publish(topic, batch).into_pending()
+        self.0.delays.publish(topic, batch)
     }
     async fn close(&self) -> Result<()> {
         Bus::close(self).await

@@ -1,7 +1,8 @@
 //! A message in an application's hands.
 
 use crate::{
-    Error, HeadersView, Limits, Message, Name, Record, Result, Shard,
+    Error, Expired, HeadersView, Limits, Message, Name, Record, Result, Shard, clock,
+    delay::{Routed, marks},
     flow::{Handout, Verdict},
     shared::Shared,
 };
@@ -53,9 +54,48 @@ impl RawDelivery {
     pub(crate) fn record(&self) -> &Record {
         &self.record
     }
+    /// `None`: its time is over, and that is not to be delivered.
+    pub(crate) fn unless_expired(self) -> Option<Self> {
+        // Few records have headers at all, and the rest is for those whose publisher asked for it.
+        let Some(time) = marks::read(self.record.headers(), marks::EXPIRES) else {
+            return Some(self);
+        };
+        let now = clock::millis();
+        // A dead letter is looked at when somebody has time.
+        let is_letter = || self.record.headers().get("bus-reason").is_some();
+        if now < time || self.shared.expired == Expired::Deliver || is_letter() {
+            return Some(self);
+        }
+        let late = now - time;
+        let (topic, partition) = (self.shared.topics.name(self.shard.topic), self.shard.partition);
+        let position = crate::position::format(self.record.position());
+        tracing::debug!(
+            topic,
+            partition,
+            position,
+            late,
+            "a message expired before it was delivered"
+        );
+        self.shared.count_expired();
+        let verdict = match self.shared.expired {
+            Expired::DeadLetter => Verdict::Reject {
+                reason: "expired",
+                error: format!("expired {late} ms before it could be delivered"),
+            },
+            _ => Verdict::AckWith(Vec::new()),
+        };
+        self.settle(verdict);
+        None
+    }
     pub(crate) fn settle(mut self, verdict: Verdict) {
         self.settled = true;
         self.shared.settle(self.slot, verdict);
+    }
+    fn fail(self, error: impl fmt::Display) {
+        self.settle(Verdict::Nack {
+            after: None,
+            error: Some(error.to_string()),
+        });
     }
     pub(crate) fn with<T>(self, value: T) -> Delivery<T> {
         Delivery { value, raw: self }
@@ -83,17 +123,41 @@ impl<T> Delivery<T> {
     /// What no commit could carry, before anything is stored: `Invalid` for more outputs than the backend takes at
     /// once, `TooLarge` for a message over its limit. The delivery has [failed](Self::fail)
     /// with this error then: it is tried again, and ends in the dead letters.
+    ///
+    /// An output that is [delayed](Message::delay) goes to where delayed messages wait. Where that is not known yet, the
+    /// delivery is settled a little later than this returns, and has failed if the output's topic is missing.
     pub fn ack_with(self, outputs: impl IntoIterator<Item = (impl Into<Name>, Message)>) -> Result<()> {
         let outputs: Vec<(Name, Message)> = outputs
             .into_iter()
             .map(|(topic, message)| (topic.into(), message))
             .collect();
-        if let Err(error) = check_outputs(&outputs, self.raw.shared.limits) {
-            self.fail(&error);
-            return Err(error);
+        let checked = check_outputs(&outputs, self.raw.shared.limits);
+        match checked.and_then(|()| self.raw.shared.outputs.route(outputs)) {
+            Ok(Routed::Now(outputs)) => self.raw.settle(Verdict::AckWith(outputs)),
+            Ok(Routed::Later(asking)) => {
+                let raw = self.raw;
+                let spawner = raw.shared.outputs.clone();
+                spawner.spawn(async move {
+                    match asking.await {
+                        Ok(outputs) => raw.settle(Verdict::AckWith(outputs)),
+                        Err(error) => raw.fail(&error),
+                    }
+                });
+            }
+            Err(error) => {
+                self.fail(&error);
+                return Err(error);
+            }
         }
-        self.raw.settle(Verdict::AckWith(outputs));
         Ok(())
+    }
+    /// As [`ack_with`](Self::ack_with), with outputs that nobody looks at any more.
+    pub(crate) fn ack_with_as_it_is(self, outputs: Vec<(Name, Message)>) {
+        self.raw.settle(Verdict::AckWith(outputs));
+    }
+    /// Whether its partition, or all of the subscription, is leaving.
+    pub(crate) fn is_leaving(&self) -> bool {
+        self.raw.shared.core.lock().flow.leaves(self.raw.shard)
     }
     /// Try again after the retry policy's wait; after the last attempt it goes to the dead letters.
     pub fn nack(self) {
@@ -111,10 +175,7 @@ impl<T> Delivery<T> {
     }
     /// As [`nack`](Self::nack), with what went wrong: it stands in the dead letter when this was the last attempt.
     pub fn fail(self, error: impl fmt::Display) {
-        self.raw.settle(Verdict::Nack {
-            after: None,
-            error: Some(error.to_string()),
-        });
+        self.raw.fail(error);
     }
     /// To the dead letters now, whatever attempts are left.
     pub fn reject(self, reason: impl fmt::Display) {

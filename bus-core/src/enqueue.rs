@@ -1,9 +1,6 @@
 //! Fire and forget: messages whose outcomes are counted instead of awaited.
 
-use crate::{
-    Error, Message, Name, Unsent,
-    gate::{Gate, Publishing},
-};
+use crate::{Error, Message, Name, Pending, Unsent, delay::Delays, gate::Gate};
 use futures_util::{StreamExt, stream::FuturesUnordered};
 use parking_lot::Mutex;
 use std::{collections::VecDeque, sync::Arc};
@@ -63,14 +60,14 @@ fn cost(message: &Message) -> u32 {
 }
 
 impl Queue {
-    pub(crate) fn new(gate: Arc<Gate>) -> Self {
+    pub(crate) fn new(gate: Arc<Gate>, delays: Arc<Delays>) -> Self {
         let (sender, receiver) = mpsc::unbounded_channel();
         let progress = Arc::new(Progress {
             room: Semaphore::new(QUEUE as usize),
             state: Mutex::default(),
             changed: Notify::new(),
         });
-        tokio::spawn(run(receiver, gate, Sending(progress.clone())));
+        tokio::spawn(run(receiver, gate, delays, Sending(progress.clone())));
         Self { sender, progress }
     }
     /// Takes a message; waits only while the queue is full. False: closed.
@@ -119,7 +116,7 @@ impl Progress {
         state.batches.push_back((messages as u64, false));
         state.first + state.batches.len() as u64 - 1
     }
-    async fn follow(self: Arc<Self>, publishing: Publishing, topic: Name, batch: u64) {
+    async fn follow(self: Arc<Self>, publishing: Pending, topic: Name, batch: u64) {
         let outcomes = publishing.await;
         let mut state = self.state.lock();
         for unsent in outcomes.into_iter().filter_map(Result::err) {
@@ -162,7 +159,12 @@ impl Drop for Sending {
     }
 }
 
-async fn run(mut receiver: mpsc::UnboundedReceiver<(Name, Message)>, gate: Arc<Gate>, sending: Sending) {
+async fn run(
+    mut receiver: mpsc::UnboundedReceiver<(Name, Message)>,
+    gate: Arc<Gate>,
+    delays: Arc<Delays>,
+    sending: Sending,
+) {
     let progress = &sending.0;
     let mut running = FuturesUnordered::new();
     let mut taken = Vec::new();
@@ -186,7 +188,7 @@ async fn run(mut receiver: mpsc::UnboundedReceiver<(Name, Message)>, gate: Arc<G
                         batch.push(message);
                     }
                     let number = progress.sent(batch.len());
-                    let publishing = gate.publish(&topic, batch);
+                    let publishing = delays.publish(&topic, batch);
                     running.push(progress.clone().follow(publishing, topic, number));
                 }
             }

@@ -31,6 +31,14 @@ impl Headers {
     pub(crate) fn append(&mut self, more: Headers) {
         self.0.extend(more.0);
     }
+    /// Removes every header of that name.
+    pub fn remove(&mut self, name: &str) {
+        self.0.retain(|(n, _)| *n != name.as_bytes());
+    }
+    /// Whether there is one of that name, be it null.
+    pub fn contains(&self, name: &str) -> bool {
+        self.0.iter().any(|(n, _)| *n == name.as_bytes())
+    }
     /// The last value of that name; `None` where there is none or it is null.
     pub fn get(&self, name: &str) -> Option<&[u8]> {
         self.iter()

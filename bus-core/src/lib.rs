@@ -7,14 +7,17 @@
 mod again;
 mod batch;
 mod bus;
+mod clock;
 mod codec;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 mod control;
+mod delay;
 mod delivery;
 pub mod driver;
 mod enqueue;
 mod error;
+mod expired;
 pub mod flow;
 mod gate;
 mod group;
@@ -51,6 +54,7 @@ pub use driver::{
 };
 pub use enqueue::Unconfirmed;
 pub use error::{Error, ErrorKind, Result};
+pub use expired::Expired;
 pub use flow::{LossPolicy, Order, Owned};
 pub use group::{GroupSpec, MemberSpec, TopicLag};
 pub use headers::{Headers, HeadersIter, HeadersView, encode as encode_headers};

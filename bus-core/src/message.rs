@@ -1,7 +1,8 @@
 //! A message on its way to a topic.
 
-use crate::Headers;
+use crate::{Headers, clock, delay::marks};
 use bytes::Bytes;
+use std::time::{Duration, SystemTime};
 
 /// A message to publish. An absent key and an empty key are different, and so are a null payload (a tombstone)
 /// and an empty one.
@@ -47,8 +48,31 @@ impl Message {
         self
     }
     /// Sets the timestamp: milliseconds since 1970 UTC.
-    pub fn at(mut self, timestamp: i64) -> Self {
-        self.timestamp = Some(timestamp);
+    pub fn timestamp(mut self, milliseconds: i64) -> Self {
+        self.timestamp = Some(milliseconds);
+        self
+    }
+    /// Holds it back: no earlier than after this wait, counted from now, does it come to its topic. It survives every
+    /// process; see [`Publish::delay`](crate::Publish::delay). Works wherever a [`Bus`](crate::Bus) publishes it, alone or in
+    /// a batch, and as an output of [`ack_with`](crate::Delivery::ack_with).
+    pub fn delay(mut self, wait: Duration) -> Self {
+        marks::delay(&mut self.headers, wait);
+        self
+    }
+    /// As [`delay`](Self::delay), until a time; one that has come already delays nothing.
+    pub fn at(mut self, time: SystemTime) -> Self {
+        marks::at(&mut self.headers, time);
+        self
+    }
+    /// It is worth nothing once this time has passed, counted from now: see [`Expired`](crate::Expired) for what becomes of
+    /// it then. A header, `bus-expires`, which whoever publishes takes along.
+    pub fn expires(mut self, after: Duration) -> Self {
+        marks::expires(&mut self.headers, clock::millis_after(after));
+        self
+    }
+    /// As [`expires`](Self::expires), at a time.
+    pub fn expires_at(mut self, time: SystemTime) -> Self {
+        marks::expires(&mut self.headers, clock::millis_of(time));
         self
     }
     /// Bytes of key, payload and headers: what limits count.

@@ -7,6 +7,7 @@ use std::{
     future::{Future, IntoFuture},
     pin::Pin,
     task::{Context, Poll, ready},
+    time::{Duration, SystemTime},
 };
 
 /// Publishing of typed values through any [`Publisher`]: the bus, a broker, a layer, a test double.
@@ -61,7 +62,29 @@ impl<P: Publisher + ?Sized> Publish<'_, P> {
     }
     /// Sets the timestamp: milliseconds since 1970 UTC (default: the backend's time of storing).
     pub fn timestamp(self, milliseconds: i64) -> Self {
-        self.with(|m| m.at(milliseconds))
+        self.with(|m| m.timestamp(milliseconds))
+    }
+    /// Holds it back for `wait`, counted from now: it comes to its topic no earlier, by the clocks of whoever publishes and
+    /// whoever moves it, and soon after. It waits in `<topic>.delay`, where it outlives every process, with key, partition,
+    /// headers and payload as they are; the receipt says where that is. Messages of one key with equal waits stay in order.
+    /// [`Bus::create_delay_topics`](crate::Bus::create_delay_topics) says whether that topic is made at the first such publish.
+    ///
+    /// The publisher must be a [`Bus`](crate::Bus): a backend's own publisher stores it at once, with its headers.
+    pub fn delay(self, wait: Duration) -> Self {
+        self.with(|m| m.delay(wait))
+    }
+    /// As [`delay`](Self::delay), until a time; one that has come already delays nothing.
+    pub fn at(self, time: SystemTime) -> Self {
+        self.with(|m| m.at(time))
+    }
+    /// It is worth nothing once this time has passed, counted from now, and is then not delivered any more, nor tried
+    /// again: see [`Expired`](crate::Expired).
+    pub fn expires(self, after: Duration) -> Self {
+        self.with(|m| m.expires(after))
+    }
+    /// As [`expires`](Self::expires), at a time.
+    pub fn expires_at(self, time: SystemTime) -> Self {
+        self.with(|m| m.expires_at(time))
     }
 }
 

@@ -1,7 +1,8 @@
 //! What a subscription's readers, its deliveries and its pump share.
 
 use crate::{
-    Error, Limits, Room,
+    Error, Expired, Limits, Room,
+    delay::Outputs,
     flow::{Claims, Flow, Handout, Marks, Now, Verdict, Work},
     stats::Counters,
     sync::Mutex,
@@ -11,18 +12,15 @@ use std::{
     collections::VecDeque,
     sync::{Arc, OnceLock},
     task::{Context, Poll, Waker},
-    time::SystemTime,
 };
 use tokio::sync::Notify;
 
 /// The time now: tokio's clock, so that a paused one works, and the wall's.
 pub(crate) fn now() -> Now {
-    let wall = SystemTime::now()
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .unwrap_or_default();
+    let mono = tokio::time::Instant::now().into_std();
     Now {
-        mono: tokio::time::Instant::now().into_std(),
-        wall: wall.as_millis() as i64,
+        mono,
+        wall: crate::clock::micros_at(mono).div_euclid(1000),
     }
 }
 
@@ -39,6 +37,10 @@ pub(crate) struct Shared {
     /// How it ended, for those who ask later.
     pub(crate) outcome: Arc<OnceLock<Option<Error>>>,
     pub(crate) counters: Arc<Counters>,
+    /// Where outputs wait that are delayed.
+    pub(crate) outputs: Outputs,
+    /// What becomes of messages whose time is over.
+    pub(crate) expired: Expired,
 }
 
 #[derive(Debug)]
@@ -64,6 +66,8 @@ impl Shared {
             counters: core.flow.counters(),
             topics,
             limits,
+            outputs: Outputs::default(),
+            expired: Expired::default(),
             core: Mutex::new(core),
             pump: Notify::new(),
             lost: Notify::new(),
@@ -114,6 +118,20 @@ impl Shared {
                 return (work, room);
             }
         }
+    }
+    /// A message was not delivered, because its time was over.
+    pub(crate) fn count_expired(&self) {
+        // The lock is what counters are written under.
+        let _core = self.core.lock();
+        self.counters.expired.add(1);
+    }
+    /// Whether something waits for handlers to finish: all of it drains, or a shard leaves.
+    pub(crate) fn is_leaving(&self) -> bool {
+        self.core.lock().flow.is_leaving()
+    }
+    /// Whether the subscription has ended.
+    pub(crate) fn is_over(&self) -> bool {
+        self.core.lock().ended
     }
     /// Wakes every reader: the subscription is over. Only the first end counts.
     pub(crate) fn end(&self, error: Option<Error>) {

@@ -26,6 +26,8 @@ pub struct Stats {
     pub rejected: u64,
     /// Given up because it could not be decoded.
     pub undecodable: u64,
+    /// Not delivered to the application, because its time was over: skipped, and acked too, or kept as a dead letter.
+    pub expired: u64,
     /// Given up and not kept, because the subscription has no dead letters.
     pub skipped: u64,
     /// Dropped while its partition or the subscription was leaving: comes again as the same attempt.
@@ -55,6 +57,7 @@ pub(crate) struct Counters {
     pub(crate) exhausted: Count,
     pub(crate) rejected: Count,
     pub(crate) undecodable: Count,
+    pub(crate) expired: Count,
     pub(crate) skipped: Count,
     pub(crate) returned: Count,
     pub(crate) late: Count,
@@ -105,6 +108,7 @@ impl Counters {
             exhausted: self.exhausted.get(),
             rejected: self.rejected.get(),
             undecodable: self.undecodable.get(),
+            expired: self.expired.get(),
             skipped: self.skipped.get(),
             returned: self.returned.get(),
             late: self.late.get(),

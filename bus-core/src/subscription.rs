@@ -50,6 +50,10 @@ impl<T, C: Codec<T>> Subscription<T, C> {
     pub async fn next(&mut self) -> Option<Result<Delivery<T>>> {
         poll_fn(|cx| self.poll_delivery(cx)).await
     }
+    /// What its parts share.
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.reader.shared
+    }
     fn poll_delivery(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Delivery<T>>>> {
         poll_decoded(&mut self.reader, &self.codec, cx)
     }
@@ -134,6 +138,9 @@ fn poll_decoded<T, C: Codec<T>>(
             Poll::Pending => return Poll::Pending,
         };
         let raw = RawDelivery::new(reader.shared.clone(), handout);
+        let Some(raw) = raw.unless_expired() else {
+            continue;
+        };
         match codec.decode(raw.record()) {
             Ok(value) => return Poll::Ready(Some(Ok(raw.with(value)))),
             Err(error) => raw.settle(Verdict::Reject {

@@ -64,9 +64,9 @@ async fn positions_lie_where_a_start_says() {
         &kafka,
         &topic,
         vec![
-            Message::new("a").to_partition(0).at(at),
-            Message::new("b").to_partition(0).at(at + 10),
-            Message::new("c").to_partition(1).at(at),
+            Message::new("a").to_partition(0).timestamp(at),
+            Message::new("b").to_partition(0).timestamp(at + 10),
+            Message::new("c").to_partition(1).timestamp(at),
         ],
     )
     .await;

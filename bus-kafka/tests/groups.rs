@@ -148,7 +148,7 @@ async fn starts_are_fixed_once() {
         &kafka,
         &topic,
         (0..4)
-            .map(|i| Message::new("new").to_partition(i % 2).at(late))
+            .map(|i| Message::new("new").to_partition(i % 2).timestamp(late))
             .collect(),
     )
     .await;

@@ -72,10 +72,10 @@ async fn nothing_is_altered() {
         Message::tombstone(),
         Message::new("no key"),
         Message::new(Bytes::from((0..=255).collect::<Vec<u8>>())).keyed(&b"\x00\xff\xfe"[..]),
-        with(&headers).keyed("key").at(now),
+        with(&headers).keyed("key").timestamp(now),
         with(&headers),
-        with(&many).at(1),
-        Message::new("at").at(now + 1),
+        with(&many).timestamp(1),
+        Message::new("at").timestamp(now + 1),
         Message::new(vec![7; 1_000_000]).keyed("large"),
     ];
     publish(&kafka, &topic, sent.clone()).await;
@@ -186,7 +186,7 @@ async fn what_cannot_be_stored_is_said_and_holds_nobody_up() {
     bad_header.headers.push("nul\0", "x");
     let limit = kafka.limits().message;
     let batch = vec![
-        Message::new("x").at(0),
+        Message::new("x").timestamp(0),
         Message::new("first").keyed("k"),
         Message::new(vec![0; limit + 1_000]).keyed("k"),
         Message::new("x").to_partition(2),
@@ -231,7 +231,7 @@ async fn what_a_topic_does_not_take_is_known_before_it_is_sent() {
     let publisher = kafka.publisher().await.unwrap();
     let batch = vec![
         Message::new("no key"),
-        Message::new("x").keyed("k").at(i64::MAX),
+        Message::new("x").keyed("k").timestamp(i64::MAX),
         Message::new("good").keyed("k"),
     ];
     let outcomes = publisher.publish_batch(&name, batch).await;

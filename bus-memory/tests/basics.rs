@@ -29,16 +29,16 @@ async fn nothing_is_altered() {
     let memory = bus(1).await;
     let mut odd = Message::new(&b"\xff\x00"[..])
         .keyed("")
-        .at(-5)
+        .timestamp(-5)
         .header("a", "1")
         .header(&b"\xfe"[..], "")
         .header("a", "2");
     odd.headers.push_null("n");
     let sent = vec![
         odd,
-        Message::tombstone().keyed("k").at(1),
-        Message::new("").at(2),
-        Message::new(vec![7; 1 << 20]).at(3),
+        Message::tombstone().keyed("k").timestamp(1),
+        Message::new("").timestamp(2),
+        Message::new(vec![7; 1 << 20]).timestamp(3),
     ];
     publish(&memory, sent.clone()).await;
     let mut member = join(&memory, "g").await;

@@ -217,7 +217,7 @@ async fn a_group_stored_at_latest_sees_what_came_while_it_was_away() {
 #[tokio::test(start_paused = true)]
 async fn starts() {
     let memory = bus(2).await;
-    let at = |ms: i64| Message::new(ms.to_string()).at(ms).to_partition(0);
+    let at = |ms: i64| Message::new(ms.to_string()).timestamp(ms).to_partition(0);
     publish(&memory, vec![at(10), at(30), at(20), at(40)]).await;
     publish(&memory, numbered(1, 0..1)).await;
     let time = |ms| Start::Time(std::time::UNIX_EPOCH + Duration::from_millis(ms));

@@ -166,7 +166,7 @@ mod tests {
 
     #[test]
     fn headers_and_timestamp_come_back() {
-        let mut message = Message::new("x").keyed("k").header("a", "1").at(-5);
+        let mut message = Message::new("x").keyed("k").header("a", "1").timestamp(-5);
         message.headers.push_null("a");
         let field = headers(&message);
         let record = read(&[(b"key", b"k"), (b"data", b"x"), (b"headers", &field)]);

@@ -61,14 +61,14 @@ async fn a_keyed_message_is_published_consumed_and_committed() {
 async fn nothing_is_altered() {
     let (backend, _, topic) = with_topic(1).await;
     let publisher = backend.publisher().await.unwrap();
-    let mut odd = Message::new(&b"\x00\xff\r\n$3\r\n"[..]).keyed("").at(-1);
+    let mut odd = Message::new(&b"\x00\xff\r\n$3\r\n"[..]).keyed("").timestamp(-1);
     odd.headers.push("dup", "1");
     odd.headers.push("other", &b"\x00\xff"[..]);
     odd.headers.push("dup", "");
     odd.headers.push_null("dup");
     odd.headers.push("", "no name");
     odd.headers.push(&b"\xfe quote\" path/ \r\n"[..], "x");
-    let mut many = Message::new("300 headers").at(1_700_000_000_123);
+    let mut many = Message::new("300 headers").timestamp(1_700_000_000_123);
     for i in 0..300 {
         many.headers.push(format!("h{i}"), vec![i as u8; i]);
     }

@@ -71,6 +71,21 @@ macro_rules! __conformance_catalog {
                 every_message_ends_once [7] "every message is acknowledged or dead-lettered, never both, never twice";
                 a_missing_dead_letter_topic_is_named [] "a missing topic for dead letters is made at the start, or named";
             }
+            delays {
+                a_delayed_message_is_never_early [12] "what is published with a delay does not come before it is over";
+                every_path_may_be_delayed [12] "a delay holds for batches, for what is enqueued, through a publisher, and for outputs";
+                equal_delays_keep_the_order_of_a_key [12] "messages of a key with equal delays come in publish order, once";
+                a_delay_survives_its_owner [12] "delayed messages survive the process that published them and moved them";
+                many_may_wait_at_once [12, 14] "50 000 messages may wait at once, a few of them in memory";
+                delayed_bytes_are_unaltered [12, 16] "key, payload, headers, partition and timestamp of a delayed message come as they were sent";
+                a_delay_to_a_missing_topic_is_typed [] "a delayed message for a missing topic, or with no place to wait, is refused with what to do";
+                what_the_target_refuses_is_kept [15] "delayed messages whose topic was deleted become dead letters, and nothing else waits for them";
+            }
+            expiry {
+                the_expired_is_not_delivered [] "a message that expired is settled without being delivered";
+                a_retry_does_not_outlive_its_expiry [] "a message that expires while it waits for its retry is not tried again";
+                the_expired_may_be_kept [7] "on request, expired messages become dead letters";
+            }
             groups {
                 every_group_gets_all [] "each of several groups gets every message, also those from before it";
                 topics_are_apart [] "a group that reads two topics gets from each what was published to it";

@@ -46,6 +46,9 @@ pub struct Flow {
     pub in_flight: usize,
     /// Bytes of the same (default 16 MiB).
     pub in_flight_bytes: usize,
+    /// Messages and bytes that one partition may hold before it is paused (default `None`: half of the window, while
+    /// there are others). With it one receive brings no more than that, so no partition can take another one's part.
+    pub share: Option<(usize, usize)>,
     /// Messages settled and not stored, at most (default 65 536); at half of that a commit goes out at once.
     pub unstored: usize,
     /// Age at which what is settled is stored (default 200 ms: what a crash may redeliver, against commits a second).
@@ -69,6 +72,7 @@ impl Flow {
             group,
             in_flight: 1024,
             in_flight_bytes: 16 << 20,
+            share: None,
             unstored: 65_536,
             commit_every: Duration::from_millis(200),
             order: Order::default(),

@@ -33,7 +33,13 @@ impl ShardState {
         bound(self.ledger.next(), self.reach.max(position) + 1, runs, attempts) <= limit
     }
     /// How many fewer it should hold: one partition whose keys are stuck must not take the window from its neighbours.
-    fn excess(&self, window: usize, many: bool) -> usize {
+    fn excess(&self, settings: &config::Flow, many: bool) -> usize {
+        if let Some((messages, bytes)) = settings.share {
+            let parts = if self.paused { 2 } else { 1 };
+            let over = (self.held + 1).saturating_sub((messages / parts).max(1));
+            return over.max(usize::from(self.held_bytes >= (bytes / parts).max(1)));
+        }
+        let window = settings.in_flight;
         let share = window.div_ceil(if self.paused { 4 } else { 2 });
         match many && window >= 8 {
             true => (self.held + 1).saturating_sub(share),
@@ -105,9 +111,7 @@ impl Flow {
     pub(super) fn can_resume(&self) -> bool {
         let settings = &self.settings;
         let many = self.paused > 0 && self.live().count() > 1;
-        let over = |s: &ShardState| {
-            !s.is_silenced() && !s.is_full(settings) && s.excess(settings.in_flight, many) == 0
-        };
+        let over = |s: &ShardState| !s.is_silenced() && !s.is_full(settings) && s.excess(settings, many) == 0;
         self.paused > 0
             && self
                 .live()
@@ -116,19 +120,18 @@ impl Flow {
     /// How many marks could resume a paused shard, at least; `None`: none is paused.
     pub(super) fn marks_to_resume(&self) -> Option<u32> {
         let paused = |s: &&ShardState| s.paused && s.phase == Phase::Owned && !s.is_silenced();
-        let excess = |s: &ShardState| s.excess(self.settings.in_flight, true).max(1) as u32;
+        let excess = |s: &ShardState| s.excess(&self.settings, true).max(1) as u32;
         (self.paused > 0).then(|| self.live().filter(paused).map(excess).min())?
     }
     pub(super) fn pause(&mut self, work: &mut Work) {
         let many = self.live().count() > 1;
-        let window = self.settings.in_flight;
         self.paused = 0;
         for state in self.shards.iter_mut().flatten() {
             if state.phase != Phase::Owned {
                 continue;
             }
             let full = state.is_full(&self.settings);
-            let greedy = state.excess(window, many) > 0;
+            let greedy = state.excess(&self.settings, many) > 0;
             let pause = full || greedy || state.is_silenced();
             self.paused += usize::from(pause);
             if pause == state.paused {

@@ -98,7 +98,7 @@ impl Flow {
             self.marks.set_followed(slot, false);
             let bytes = entry.size();
             let attempt = state.notes.attempt(entry.position).copied();
-            state.held += 1;
+            (state.held, state.held_bytes) = (state.held + 1, state.held_bytes + bytes);
             self.bytes += bytes;
             let keyed = entry.key != crate::Span::ABSENT;
             let s = &mut self.slab[slot];

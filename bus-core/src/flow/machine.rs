@@ -149,9 +149,10 @@ impl Flow {
             && self.draining.is_none();
         self.starved = !worth && self.draining.is_none();
         if worth {
+            let (most, most_bytes) = settings.share.unwrap_or((usize::MAX, usize::MAX));
             Room {
-                messages,
-                bytes: bytes.max(1),
+                messages: messages.min(most),
+                bytes: bytes.min(most_bytes).max(1),
             }
         } else {
             Room {

@@ -112,7 +112,8 @@ impl Flow {
         if reason == "max-attempts" {
             s.failures -= 1;
         }
-        let called = s.failures.saturating_add(1);
+        // What expired was not called this time.
+        let called = s.failures.saturating_add(u32::from(reason != "expired"));
         let (Some(state), Some(batch)) = (&self.shards[s.shard as usize], &s.batch) else {
             return;
         };
@@ -143,6 +144,7 @@ impl Flow {
         match reason {
             "max-attempts" => self.counters.exhausted.add(1),
             "undecodable" => self.counters.undecodable.add(1),
+            "expired" => {}
             _ => self.counters.rejected.add(1),
         }
         let why = divert::Reason {
@@ -195,7 +197,7 @@ impl Flow {
         let s = &self.slab[slot];
         let (lane, next, failed, bytes) = (s.lane, s.next, s.failures > 0, s.bytes);
         if let Some(state) = &mut self.shards[s.shard as usize] {
-            state.held -= 1;
+            (state.held, state.held_bytes) = (state.held - 1, state.held_bytes - bytes);
             state.failed -= usize::from(failed);
         }
         self.bytes -= bytes;

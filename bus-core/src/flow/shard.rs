@@ -56,6 +56,7 @@ pub(super) struct ShardState {
     pub(super) out: usize,
     /// In the slab.
     pub(super) held: usize,
+    pub(super) held_bytes: usize,
     /// Unsettled with failures: these go into notes.
     pub(super) failed: usize,
     /// Settled since the last commit that was begun, and what the one under way carries.
@@ -96,6 +97,7 @@ impl ShardState {
             diverted: VecDeque::new(),
             out: 0,
             held: 0,
+            held_bytes: 0,
             failed: 0,
             unstored: 0,
             committing: None,

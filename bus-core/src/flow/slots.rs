@@ -26,7 +26,7 @@ pub enum Verdict {
     },
     /// To the dead letters now.
     Reject {
-        /// A word: `rejected`, `undecodable`.
+        /// A word: `rejected`, `undecodable`, `expired`.
         reason: &'static str,
         /// What went wrong.
         error: String,

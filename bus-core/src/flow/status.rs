@@ -65,6 +65,14 @@ impl Flow {
         let most = messages.max(half_of_them).max(unstored);
         u32::try_from(most).unwrap_or(u32::MAX).max(1)
     }
+    /// Whether a delivery of this shard that is dropped now is returned, because it leaves.
+    pub(crate) fn leaves(&self, shard: Shard) -> bool {
+        self.draining.is_some()
+            || self
+                .live()
+                .find(|s| s.shard == shard)
+                .is_none_or(|s| s.phase != Phase::Owned)
+    }
     /// Whether this delivery is still out and its shard was taken. The stamp tells it from a later use of its slot.
     pub fn is_void(&self, slot: u32, stamp: u64) -> bool {
         let slot = &self.slab[slot];

@@ -61,7 +61,9 @@ impl Pump {
         let now = now();
         events.iter().for_each(|event| self.tell(event));
         let mut core = self.shared.core.lock();
-        let lost = events.iter().any(|e| matches!(e, Event::Lost(_)));
+        let lost = events
+            .iter()
+            .any(|e| matches!(e, Event::Lost(_) | Event::Losing { .. }));
         for event in events.drain(..) {
             let gained = match &event {
                 Event::Gained { shard, .. } => Some(*shard),

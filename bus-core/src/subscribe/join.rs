@@ -47,7 +47,12 @@ impl<T, C: Codec<T>> Subscribe<T, C> {
         if let Some((partitions, bounds)) = range {
             flow.expect(partitions, bounds);
         }
-        let shared = Arc::new(Shared::new(flow, topics, limits));
+        if self.group.is_some() {
+            self.bus.moves_delays_of(&topics);
+        }
+        let mut shared = Shared::new(flow, topics, limits);
+        (shared.outputs, shared.expired) = (self.bus.outputs(), self.expired);
+        let shared = Arc::new(shared);
         let (send, commands) = mpsc::unbounded_channel();
         tokio::spawn(
             Pump {

@@ -1,7 +1,7 @@
 //! The builder of a subscription.
 
 use crate::{
-    Bus, Codec, Name, Notice, Result, Retry, Start, Subscription, Topic, TopicSpec,
+    Bus, Codec, Expired, Name, Notice, Result, Retry, Start, Subscription, Topic, TopicSpec,
     flow::{FlowConfig, LossPolicy, Order},
     notices::Hook,
 };
@@ -40,6 +40,7 @@ pub struct Subscribe<T, C> {
     /// Topics are those that match, and this is how often they are looked for.
     pattern: Option<(Name, Duration)>,
     hook: Option<Hook>,
+    expired: Expired,
     payload: PhantomData<fn() -> T>,
 }
 
@@ -60,6 +61,7 @@ impl<T, C: Codec<T>> Subscribe<T, C> {
             create_topics: true,
             pattern: None,
             hook: None,
+            expired: Expired::default(),
             payload: PhantomData,
         }
     }
@@ -154,6 +156,16 @@ impl<T, C: Codec<T>> Subscribe<T, C> {
     /// What to do about records that were removed before they were read (default [`LossPolicy::Stop`]).
     pub fn on_data_loss(mut self, policy: LossPolicy) -> Self {
         self.settings.on_data_loss = policy;
+        self
+    }
+    /// What to do with messages whose time was over before they were delivered (default [`Expired::Skip`]).
+    pub fn on_expired(mut self, what: Expired) -> Self {
+        self.expired = what;
+        self
+    }
+    /// What one partition may hold of the window, in messages and bytes.
+    pub(crate) fn share(mut self, messages: usize, bytes: usize) -> Self {
+        self.settings.share = Some((messages, bytes));
         self
     }
     /// Outputs of [`ack_with`](crate::Delivery::ack_with) and settlement take effect together or not at all.

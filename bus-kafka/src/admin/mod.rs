@@ -1,11 +1,9 @@
 //! Topics and groups.
 
-mod coordinators;
 mod facts;
 mod groups;
 mod positions;
 mod requests;
-mod shared;
 mod topics;
 
 pub(crate) use positions::{BEGINNING, END, Lookup, Spec};

@@ -27,11 +27,6 @@ pub(crate) enum Resource {
 
 struct Options(*mut rd_kafka_AdminOptions_t);
 
-/// For questions to a group's coordinator, which librdkafka 2.12 must never give up while it waits for that
-/// coordinator: it forgets the request but not the wait, and follows a freed pointer when the coordinator is back. So
-/// they get the longest time that there is, and who asks must have dropped the client before it is over.
-const COORDINATOR: Duration = Duration::from_secs(3_600);
-
 impl Options {
     fn new(client: &Client, what: rd_kafka_admin_op_t, tag: usize, timeout: Duration) -> Self {
         let timeout = timeout.as_millis().min(i32::MAX as u128) as c_int;
@@ -104,9 +99,7 @@ impl Client {
         }
     }
 
-    /// A group's stored offsets: of the listed partitions, or all that it has. Like every question to a group's
-    /// coordinator it takes an hour where there is none: the caller has a deadline of its own, and drops the client
-    /// within that hour.
+    /// A group's stored offsets: of the listed partitions, or all that it has.
     pub(crate) fn group_offsets(
         &self,
         group: &str,
@@ -114,13 +107,9 @@ impl Client {
         stable: bool,
         queue: &Queue,
         tag: usize,
+        timeout: Duration,
     ) {
-        let options = Options::new(
-            self,
-            Op::RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPOFFSETS,
-            tag,
-            COORDINATOR,
-        );
+        let options = Options::new(self, Op::RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPOFFSETS, tag, timeout);
         let group = c_string(group);
         // SAFETY: all live; the request copies group, list and options before it returns.
         unsafe {
@@ -136,12 +125,19 @@ impl Client {
     }
 
     /// Sets a group's offsets from outside the group.
-    pub(crate) fn alter_group_offsets(&self, group: &str, to: &List, queue: &Queue, tag: usize) {
+    pub(crate) fn alter_group_offsets(
+        &self,
+        group: &str,
+        to: &List,
+        queue: &Queue,
+        tag: usize,
+        timeout: Duration,
+    ) {
         let options = Options::new(
             self,
             Op::RD_KAFKA_ADMIN_OP_ALTERCONSUMERGROUPOFFSETS,
             tag,
-            COORDINATOR,
+            timeout,
         );
         let group = c_string(group);
         // SAFETY: as in `group_offsets`.
@@ -293,13 +289,8 @@ impl Client {
         unsafe { rd_kafka_ListConsumerGroups(self.ptr(), options.0, queue.ptr()) };
     }
 
-    pub(crate) fn describe_group(&self, group: &str, queue: &Queue, tag: usize) {
-        let options = Options::new(
-            self,
-            Op::RD_KAFKA_ADMIN_OP_DESCRIBECONSUMERGROUPS,
-            tag,
-            COORDINATOR,
-        );
+    pub(crate) fn describe_group(&self, group: &str, queue: &Queue, tag: usize, timeout: Duration) {
+        let options = Options::new(self, Op::RD_KAFKA_ADMIN_OP_DESCRIBECONSUMERGROUPS, tag, timeout);
         let names = [c_string(group)];
         let mut pointers = pointers(&names);
         // SAFETY: all live; the request copies the names.
@@ -314,8 +305,8 @@ impl Client {
         }
     }
 
-    pub(crate) fn delete_group(&self, group: &str, queue: &Queue, tag: usize) {
-        let options = Options::new(self, Op::RD_KAFKA_ADMIN_OP_DELETEGROUPS, tag, COORDINATOR);
+    pub(crate) fn delete_group(&self, group: &str, queue: &Queue, tag: usize, timeout: Duration) {
+        let options = Options::new(self, Op::RD_KAFKA_ADMIN_OP_DELETEGROUPS, tag, timeout);
         let group = c_string(group);
         // SAFETY: all live; the request copies what it needs.
         unsafe {

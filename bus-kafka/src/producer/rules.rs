@@ -128,9 +128,9 @@ mod tests {
         let far = i64::MAX / 2;
         let rules = Rules::read(&set(&[]), 10_000);
         assert_eq!(rules, Rules::of_client(10_000));
-        assert_eq!(rules.check(&Message::new("x").at(far), 0, 1), None);
+        assert_eq!(rules.check(&Message::new("x").timestamp(far), 0, 1), None);
         assert_eq!(
-            rules.check(&Message::new("x").at(0), 0, 1),
+            rules.check(&Message::new("x").timestamp(0), 0, 1),
             Some(Report::BadTimestamp)
         );
         assert_eq!(
@@ -149,10 +149,10 @@ mod tests {
         assert_eq!(rules.check(&Message::new("x"), 0, 1), Some(Report::NoKey));
         let keyed = Message::new("x").keyed("k");
         assert_eq!(
-            rules.check(&keyed.clone().at(far), 0, 1),
+            rules.check(&keyed.clone().timestamp(far), 0, 1),
             Some(Report::BadTimestamp)
         );
-        assert_eq!(rules.check(&keyed.at(1), 0, 1), None);
+        assert_eq!(rules.check(&keyed.timestamp(1), 0, 1), None);
         let large = Message::new(vec![0; 500]).keyed("k");
         assert_eq!(rules.check(&large, 0, 1), Some(Report::TooLarge { limit: 500 }));
     }

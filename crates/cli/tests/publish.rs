@@ -20,6 +20,7 @@ on_every_server! {
     what_is_published_is_consumed_unchanged,
     what_is_printed_can_be_published,
     failed_lines_are_named,
+    what_is_delayed_comes_later,
     a_publisher_that_is_interrupted_says_how_far_it_came,
 }
 
@@ -104,6 +105,23 @@ fn what_is_printed_can_be_published(url: &str) {
     };
     assert_eq!(contents(&first), contents(&second));
     assert!(second.out.contains("1700000000000"), "{second:?}");
+}
+
+fn what_is_delayed_comes_later(url: &str) {
+    let topic = created(url, "delayed", "2");
+    let began = Instant::now();
+    let line = ["publish", &topic, "x", "--key", "k", "--delay", "3s", "--json"];
+    let stored = run(on(url, &line)).exits(0).lines();
+    assert_eq!(stored[0]["topic"], json!(format!("{topic}.delay")));
+    // Whoever consumes in a group moves what a publisher left behind that is gone.
+    let group = unique("g");
+    let found = consume(url, &topic, &["--group", &group, "--count", "1", "--idle", "50s"]).exits(0);
+    assert!(began.elapsed() >= Duration::from_secs(3), "{:?}", began.elapsed());
+    let lines = found.lines();
+    assert_eq!((&lines[0]["value"], &lines[0]["key"]), (&json!("x"), &json!("k")));
+    assert_eq!(lines[0]["headers"][0][0], json!("bus-origin-id"));
+    let refused = run(on(url, &["publish", &topic, "x", "--delay", "soon"])).exits(2);
+    assert!(refused.err.contains("5s"), "{refused:?}");
 }
 
 fn failed_lines_are_named(url: &str) {

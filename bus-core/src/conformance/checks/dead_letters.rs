@@ -19,7 +19,7 @@ use std::{
 const THRICE: Retry = Retry::fixed(Duration::from_millis(20)).max_retries(2);
 
 /// Reads a whole topic of dead letters.
-async fn dead(lab: &Lab, topic: &str) -> Result<Vec<Delivery<Bytes>>, Failure> {
+pub(crate) async fn dead(lab: &Lab, topic: &str) -> Result<Vec<Delivery<Bytes>>, Failure> {
     let bus = lab.bus().await?;
     let topic: Feed = Topic::named(topic).partitions(4);
     // Without order, so that a second letter of a key does not wait for the ack of the first.
@@ -28,7 +28,7 @@ async fn dead(lab: &Lab, topic: &str) -> Result<Vec<Delivery<Bytes>>, Failure> {
 }
 
 /// What the bus wrote behind the headers that were there.
-fn reasons(letter: &Delivery<Bytes>, own: &Headers) -> Result<Vec<(String, String)>, Failure> {
+pub(crate) fn reasons(letter: &Delivery<Bytes>, own: &Headers) -> Result<Vec<(String, String)>, Failure> {
     let headers = letter.headers().to_owned();
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let first: Vec<_> = headers.iter().take(own.len()).collect();

@@ -150,7 +150,8 @@ pub(crate) async fn odd_header_names_and_values(lab: &Lab) -> Proof {
 }
 
 pub(crate) async fn timestamps_are_kept(lab: &Lab) -> Proof {
-    let sent = [1_000, 1_234_567_890_123, 1_700_000_000_000].map(|t| Message::new(t.to_string()).at(t));
+    let sent =
+        [1_000, 1_234_567_890_123, 1_700_000_000_000].map(|t| Message::new(t.to_string()).timestamp(t));
     round_trip(lab, sent.to_vec()).await
 }
 

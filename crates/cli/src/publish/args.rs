@@ -1,6 +1,7 @@
 //! What `bus publish` takes.
 
-use std::num::NonZeroU32;
+use crate::time;
+use std::{num::NonZeroU32, time::Duration};
 
 /// Publish one message, or one per line of standard input
 ///
@@ -27,6 +28,10 @@ pub(crate) struct Args {
     /// The partition, whatever the key
     #[arg(long, env = "BUS_PUBLISH_PARTITION", value_name = "NUMBER")]
     pub(crate) partition: Option<u32>,
+    /// Deliver no earlier than after this, such as 5s: until then messages wait in TOPIC.delay, and the places that are
+    /// printed lie there; any process that consumes TOPIC in a group moves them
+    #[arg(long, env = "BUS_PUBLISH_DELAY", value_name = "TIME", value_parser = time::duration)]
+    pub(crate) delay: Option<Duration>,
     /// Create the topic with so many partitions if it is missing
     #[arg(long, env = "BUS_PUBLISH_CREATE", value_name = "PARTITIONS", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) create: Option<u32>,

@@ -1,6 +1,7 @@
 //! Batches on their way: several at once, confirmed in their order.
 
 use super::{
+    Args,
     input::{Chunk, Input},
     pace::Pace,
     progress::Progress,
@@ -9,7 +10,7 @@ use super::{
 use crate::{failure::Done, session::Session, stop::Stop};
 use bus::{Message, Outcome, Unsent};
 use futures_util::{StreamExt, stream::FuturesOrdered};
-use std::{collections::VecDeque, future::pending, num::NonZeroU32, pin::Pin};
+use std::{collections::VecDeque, future::pending, pin::Pin, time::Duration};
 use tokio::time::{Instant, sleep_until};
 
 /// The most messages that go out as one batch.
@@ -25,6 +26,7 @@ pub(crate) struct Flight<'a> {
     topic: &'a str,
     receipts: Receipts<'a>,
     pace: Option<Pace>,
+    delay: Option<Duration>,
     waiting: VecDeque<(u64, Message)>,
     sent: FuturesOrdered<Sent>,
     under_way: usize,
@@ -42,11 +44,17 @@ pub(crate) struct Report {
 }
 
 impl<'a> Flight<'a> {
-    pub(crate) fn new(session: &'a Session, topic: &'a str, print: bool, rate: Option<NonZeroU32>) -> Self {
+    pub(crate) fn new(session: &'a Session, args: &'a Args, print: bool) -> Self {
+        let (topic, rate) = (&*args.topic, args.rate);
+        let stored_in = match args.delay {
+            Some(_) => format!("{topic}.delay").into(),
+            None => topic.into(),
+        };
         Self {
             session,
             topic,
-            receipts: Receipts::new(topic, session.form(), print),
+            receipts: Receipts::new(stored_in, session.form(), print),
+            delay: args.delay,
             pace: rate.map(|rate| Pace::new(rate, Instant::now())),
             waiting: VecDeque::new(),
             sent: FuturesOrdered::new(),
@@ -124,7 +132,15 @@ impl<'a> Flight<'a> {
             if count == 0 {
                 return;
             }
-            let (lines, batch): (Vec<_>, Vec<_>) = self.waiting.drain(..count).unzip();
+            let delayed = |message: Message| match self.delay {
+                Some(wait) => message.delay(wait),
+                None => message,
+            };
+            let sent = self
+                .waiting
+                .drain(..count)
+                .map(|(line, message)| (line, delayed(message)));
+            let (lines, batch): (Vec<_>, Vec<_>) = sent.unzip();
             self.last = lines.last().copied().unwrap_or(self.last);
             self.under_way += count;
             let outcomes = self.session.bus.publish_batch(self.topic, batch);

@@ -52,7 +52,7 @@ pub(crate) async fn run(global: &Global, args: Args) -> Done {
 
 async fn publish(global: &Global, args: Args, session: &Session, stop: Stop) -> Done {
     let defaults = Defaults::new(&args);
-    let input = match args.value {
+    let input = match args.value.clone() {
         Some(value) => Input::one(defaults.raw(value.into())),
         None => {
             if std::io::stdin().is_terminal() {
@@ -62,9 +62,7 @@ async fn publish(global: &Global, args: Args, session: &Session, stop: Stop) -> 
             Input::stdin(format, defaults).map_err(Failure::from)?
         }
     };
-    let report = Flight::new(session, &args.topic, global.json, args.rate)
-        .run(input, stop)
-        .await?;
+    let report = Flight::new(session, &args, global.json).run(input, stop).await?;
     if !global.json {
         let (count, topic) = (report.published, &args.topic);
         let messages = if count == 1 { "message" } else { "messages" };

@@ -3,7 +3,10 @@
 use crate::position::{Form, Position};
 use bus::{ErrorKind, Outcome, Unsent};
 use serde::Serialize;
-use std::io::{self, Write};
+use std::{
+    borrow::Cow,
+    io::{self, Write},
+};
 
 /// The JSON line of a message that was stored.
 #[derive(Serialize)]
@@ -16,7 +19,7 @@ struct Stored<'a> {
 /// Counts outcomes and tells them.
 #[derive(Debug)]
 pub(crate) struct Receipts<'a> {
-    topic: &'a str,
+    topic: Cow<'a, str>,
     form: Form,
     /// Whether each is printed; off once nobody reads any more, which is no reason to publish less.
     print: bool,
@@ -26,7 +29,7 @@ pub(crate) struct Receipts<'a> {
 }
 
 impl<'a> Receipts<'a> {
-    pub(crate) fn new(topic: &'a str, form: Form, print: bool) -> Self {
+    pub(crate) fn new(topic: Cow<'a, str>, form: Form, print: bool) -> Self {
         Self {
             topic,
             form,
@@ -87,7 +90,7 @@ impl<'a> Receipts<'a> {
             serde_json::to_writer(
                 &mut self.lines,
                 &Stored {
-                    topic: self.topic,
+                    topic: &self.topic,
                     partition,
                     position,
                 },
