@@ -17,13 +17,9 @@ pub(crate) fn common(event: &Event<'_>, client: &str, health: &Health) -> Option
         Kind::Error => {
             let failure = event.failure()?;
             match failure.code {
-                Code::ALL_BROKERS_DOWN => {
-                    health.down();
-                    tracing::warn!(target: "bus::kafka", client, "{}", failure.text);
-                }
+                Code::ALL_BROKERS_DOWN => health.down(client),
                 Code::TRANSPORT | Code::RESOLVE | Code::AUTHENTICATION | Code::SSL => {
-                    health.reason(&failure.text);
-                    tracing::warn!(target: "bus::kafka", client, "{}", failure.text);
+                    health.reason(client, &failure.text);
                 }
                 _ => tracing::warn!(target: "bus::kafka", client, code = ?failure.code, "{}", failure.text),
             }
@@ -45,6 +41,8 @@ fn log(client: &str, facility: &str, line: &str, level: i32) {
         return;
     }
     match level {
+        // The caller hears of the transaction, which is tried again.
+        0..=3 if facility == "TXNERR" => tracing::warn!(target: "librdkafka", client, facility, "{line}"),
         0..=3 => tracing::error!(target: "librdkafka", client, facility, "{line}"),
         4 => tracing::warn!(target: "librdkafka", client, facility, "{line}"),
         5 | 6 => tracing::info!(target: "librdkafka", client, facility, "{line}"),

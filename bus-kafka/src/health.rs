@@ -2,53 +2,107 @@
 
 use bus_core::{Error, Result};
 use parking_lot::Mutex;
-use std::collections::BTreeMap;
+use std::{
+    collections::{BTreeMap, HashMap},
+    time::{Duration, Instant},
+};
+
+/// How long the same line is not said again.
+const QUIET: Duration = Duration::from_secs(30);
+/// Lines that are remembered.
+const LINES: usize = 64;
 
 /// The last word from any client: down with a reason, or up.
-#[derive(Debug, Default)]
-pub(crate) struct Health(Mutex<State>);
+#[derive(Debug)]
+pub(crate) struct Health {
+    brokers: String,
+    state: Mutex<State>,
+}
 
 #[derive(Debug, Default)]
 struct State {
     down: bool,
     /// The last reason a broker could not be reached.
     reason: Option<String>,
+    /// When it was last said that it is down, and whether that is the last that was said.
+    said: Option<Instant>,
+    said_down: bool,
+    /// What was said of single brokers, and when.
+    lines: HashMap<String, Instant>,
     /// What waits for somebody else, by who waits.
     held: BTreeMap<usize, String>,
 }
 
 impl Health {
-    pub(crate) fn reason(&self, why: &str) {
-        self.0.lock().reason = Some(why.to_owned());
+    pub(crate) fn new(brokers: &str) -> Self {
+        Self {
+            brokers: brokers.to_owned(),
+            state: Mutex::default(),
+        }
     }
-    /// Every broker is out of reach.
-    pub(crate) fn down(&self) {
-        self.0.lock().down = true;
+    /// Why a broker cannot be reached. Clients try many times a second, each says so, and so one line is enough.
+    pub(crate) fn reason(&self, client: &str, why: &str) {
+        let now = Instant::now();
+        let mut state = self.state.lock();
+        state.reason = Some(why.to_owned());
+        // What follows in brackets is how long this one try took.
+        let line = format!("{client}: {}", why.split(" (after ").next().unwrap_or(why));
+        state.lines.retain(|_, said| now < *said + QUIET);
+        let new = state.lines.len() < LINES && !state.lines.contains_key(&line);
+        if new {
+            state.lines.insert(line, now);
+        }
+        drop(state);
+        if new {
+            tracing::warn!(target: "bus::kafka", client, "{why}");
+        } else {
+            tracing::debug!(target: "bus::kafka", client, "{why}");
+        }
+    }
+    /// Every broker is out of reach of some client.
+    pub(crate) fn down(&self, client: &str) {
+        let mut state = self.state.lock();
+        state.down = true;
+        if state.said.is_none_or(|at| at.elapsed() >= QUIET) {
+            state.said = Some(Instant::now());
+            state.said_down = true;
+            let why = state
+                .reason
+                .clone()
+                .unwrap_or_else(|| "connections were lost".to_owned());
+            drop(state);
+            tracing::warn!(target: "bus::kafka", client, "kafka at {} is out of reach: {why}", self.brokers);
+        }
     }
     /// A broker answered.
     pub(crate) fn up(&self) {
-        let mut state = self.0.lock();
-        if state.down {
-            state.down = false;
-            state.reason = None;
+        let mut state = self.state.lock();
+        if !state.down {
+            return;
+        }
+        state.down = false;
+        state.reason = None;
+        if std::mem::take(&mut state.said_down) {
+            drop(state);
+            tracing::info!(target: "bus::kafka", "kafka at {} answers again", self.brokers);
         }
     }
     /// `who` waits for somebody else, or not any more. Whether that is news.
     pub(crate) fn held(&self, who: usize, why: Option<String>) -> bool {
-        let mut state = self.0.lock();
+        let mut state = self.state.lock();
         match why {
             Some(why) => state.held.insert(who, why).is_none(),
             None => state.held.remove(&who).is_some(),
         }
     }
     pub(crate) fn is_down(&self) -> bool {
-        self.0.lock().down
+        self.state.lock().down
     }
     pub(crate) fn last_reason(&self) -> Option<String> {
-        self.0.lock().reason.clone()
+        self.state.lock().reason.clone()
     }
-    pub(crate) fn check(&self, brokers: &str) -> Result<()> {
-        let state = self.0.lock();
+    pub(crate) fn check(&self) -> Result<()> {
+        let state = self.state.lock();
         if !state.down {
             return match state.held.values().next() {
                 Some(why) => Err(Error::unavailable(why.clone())),
@@ -57,7 +111,74 @@ impl Health {
         }
         let reason = state.reason.as_deref().unwrap_or("connections were lost");
         Err(Error::unavailable(format!(
-            "kafka at {brokers} is out of reach: {reason}"
+            "kafka at {} is out of reach: {reason}",
+            self.brokers
         )))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    };
+    use tracing::{Event, Level, Metadata, Subscriber, span};
+
+    /// Counts lines that users see.
+    struct Count(Arc<AtomicUsize>);
+
+    impl Subscriber for Count {
+        fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+            *metadata.level() <= Level::INFO
+        }
+        fn new_span(&self, _: &span::Attributes<'_>) -> span::Id {
+            span::Id::from_u64(1)
+        }
+        fn record(&self, _: &span::Id, _: &span::Record<'_>) {}
+        fn record_follows_from(&self, _: &span::Id, _: &span::Id) {}
+        fn event(&self, _: &Event<'_>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+        fn enter(&self, _: &span::Id) {}
+        fn exit(&self, _: &span::Id) {}
+    }
+
+    #[test]
+    fn an_outage_is_a_few_lines() {
+        let lines = Arc::<AtomicUsize>::default();
+        let _guard = tracing::subscriber::set_default(Count(lines.clone()));
+        let health = Health::new("h:1");
+        for i in 0..100 {
+            health.reason(
+                "g",
+                &format!("h:1: Connect failed: refused (after {i}ms in state CONNECT)"),
+            );
+            health.down("g");
+        }
+        assert_eq!(lines.load(Ordering::Relaxed), 2);
+        let error = health.check().unwrap_err().to_string();
+        assert!(error.contains("h:1") && error.contains("refused"), "{error}");
+        health.up();
+        health.up();
+        assert_eq!(lines.load(Ordering::Relaxed), 3);
+        health.check().unwrap();
+        // Another client finds it down and up again by turns.
+        for _ in 0..100 {
+            health.down("g");
+            health.up();
+        }
+        assert_eq!(lines.load(Ordering::Relaxed), 3);
+    }
+
+    #[test]
+    fn what_is_held_up_is_told_until_it_goes_on() {
+        let health = Health::new("h:1");
+        assert!(health.held(7, Some("waits".to_owned())));
+        assert!(!health.held(7, Some("waits".to_owned())));
+        assert!(health.check().unwrap_err().to_string().contains("waits"));
+        assert!(health.held(7, None));
+        health.check().unwrap();
     }
 }

@@ -36,7 +36,7 @@ impl Kafka {
         // All three kinds of client, so that a wrong option is found here and not at the first publish.
         config.producer_conf()?;
         config.consumer_conf("check", 1)?;
-        let health = Arc::<Health>::default();
+        let health = Arc::new(Health::new(&config.brokers));
         let requests = Requests::start(&config, health.clone())?;
         preflight(&config, &requests, &health).await?;
         let outputs = Outputs {
@@ -167,6 +167,6 @@ impl Backend for Kafka {
     }
 
     fn health(&self) -> Result<()> {
-        self.health.check(&self.config.brokers)
+        self.health.check()
     }
 }

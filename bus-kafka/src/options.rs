@@ -154,7 +154,10 @@ impl KafkaConfig {
     }
 
     fn common(&self, conf: &mut Conf) -> Result<()> {
-        let refresh = self.metadata_refresh.as_millis().to_string();
+        // librdkafka keeps what it knows of topics for three times as long, counts that in microseconds as an `int`, and
+        // beyond 36 minutes forgets everything at once.
+        let refresh = self.metadata_refresh.min(Duration::from_secs(600));
+        let refresh = refresh.as_millis().to_string();
         for (option, value) in [
             ("bootstrap.servers", &*self.brokers),
             ("client.id", &*self.client_id),

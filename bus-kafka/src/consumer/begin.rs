@@ -104,6 +104,16 @@ impl Reader {
         }
     }
 
+    /// How many partitions the topic has at least.
+    fn count(&self, topic: u32) -> u32 {
+        let own = self
+            .parts
+            .keys()
+            .filter(|place| place.0 == topic)
+            .map(|place| place.1 + 1);
+        own.max().unwrap_or(0).max(self.counts[topic as usize])
+    }
+
     /// Asks for the stored offsets of every topic that has a partition waiting for its own.
     fn ask(&mut self) {
         let Some(group) = self.group.clone() else {
@@ -121,7 +131,7 @@ impl Reader {
         }
         let mut list = List::new();
         for topic in topics {
-            for partition in 0..self.counts[topic as usize] {
+            for partition in 0..self.count(topic) {
                 list.add(&self.topics[topic as usize], partition, -1001);
             }
         }
@@ -192,7 +202,7 @@ impl Reader {
                 self.start_topic(place.0, vec![place.1], &Start::Earliest);
             } else if self.parts.contains_key(&(place.0, 0)) {
                 if place.1 == 0 {
-                    let all = (0..self.counts[place.0 as usize]).collect();
+                    let all = (0..self.count(place.0)).collect();
                     self.start_topic(place.0, all, &self.start.clone());
                 }
             } else if now > *self.left_since.entry(place.0).or_insert(now) + LEFT {

@@ -36,8 +36,10 @@ impl Reader {
         // Whatever librdkafka still has of them from before goes first.
         self.unassign(&places);
         for place in places {
-            let count = &mut self.counts[place.0 as usize];
-            *count = (*count).max(place.1 + 1);
+            if place.1 >= self.counts[place.0 as usize] {
+                // The group's leader knows of added partitions; how many there are is told when that is known here.
+                self.watch_at = Instant::now();
+            }
             self.parts.insert(place, Part::new(place, State::Asking));
         }
         self.left_since.clear();

@@ -15,6 +15,8 @@ use std::time::{Duration, Instant};
 /// A topic counts as deleted when so many answers in a row say so: brokers learn of changes one after the other.
 const MISSING: u8 = 2;
 const AGAIN: Duration = Duration::from_millis(200);
+/// How soon a topic that could not be looked at is looked at again.
+const SOON: Duration = Duration::from_secs(1);
 
 impl Reader {
     pub(super) fn watch_timer(&mut self, now: Instant) {
@@ -29,8 +31,13 @@ impl Reader {
     }
 
     pub(super) fn watched(&mut self, answer: Result<Vec<TopicInfo>, Failure>) {
-        let Ok(topics) = answer else {
-            return;
+        let topics = match answer {
+            Ok(topics) => topics,
+            Err(failure) => {
+                tracing::debug!(target: "bus::kafka", code = ?failure.code, "looking at topics: {}", failure.text);
+                self.look_soon();
+                return;
+            }
         };
         self.health.up();
         for info in topics {
@@ -39,10 +46,21 @@ impl Reader {
             };
             match info.failure {
                 Some(failure) if failure.code == Code::UNKNOWN_TOPIC_OR_PART => self.absent(topic),
-                Some(_) => {}
+                Some(failure) => {
+                    tracing::debug!(
+                        target: "bus::kafka", topic = info.name, code = ?failure.code,
+                        "looking at a topic: {}", failure.text
+                    );
+                    self.look_soon();
+                }
                 None => self.present(topic, &info),
             }
         }
+    }
+
+    /// What could not be seen is looked at again before the interval is over.
+    fn look_soon(&mut self) {
+        self.watch_at = self.watch_at.min(Instant::now() + SOON);
     }
 
     fn absent(&mut self, topic: u32) {
