@@ -5,6 +5,7 @@ mod common;
 
 use bus_core::{ErrorKind, Message};
 use common::*;
+use std::time::{Duration, Instant};
 
 fn texts(range: std::ops::Range<usize>) -> Vec<Message> {
     range
@@ -152,5 +153,25 @@ async fn an_output_that_the_broker_refuses_fails_alone() {
     assert_eq!(results[1].as_ref().unwrap_err().kind(), ErrorKind::TooLarge);
     results[2].as_ref().unwrap();
     until_contents(&kafka, &output, &["first", "0", "2"]).await;
+    member.subscriber.close().await.unwrap();
+}
+
+/// librdkafka rounds a commit up to 100 ms where messages have no report yet.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_commit_takes_no_longer_than_it_must() {
+    let kafka = kafka().await;
+    let (input, output, group) = (topic(&kafka, 1).await, topic(&kafka, 1).await, unique("g"));
+    publish(&kafka, &input, texts(0..1)).await;
+    let mut member = Member::join(&kafka, exactly_once(&input, &group)).await;
+    member.until_records(1).await;
+    let mut shortest = Duration::MAX;
+    for _ in 0..30 {
+        let done = done_with(member.shard(0), 1, vec![(&output, Message::new("x"))]);
+        let begun = Instant::now();
+        member.ack.commit(vec![done]).await.remove(0).unwrap();
+        shortest = shortest.min(begun.elapsed());
+    }
+    // The shortest of many, because a busy machine makes pauses of its own.
+    assert!(shortest < Duration::from_millis(60), "{shortest:?}");
     member.subscriber.close().await.unwrap();
 }

@@ -98,7 +98,9 @@ impl Reader {
         let Some(revoke) = &mut self.revoke else {
             return;
         };
-        if !turn && !lost {
+        // A commit of this thread's own that gets no answer is of a generation that will be over.
+        let late = self.my_turn && now >= revoke.last;
+        if !turn && !lost && !late {
             revoke.deadline = now + Duration::from_millis(20);
             return;
         }

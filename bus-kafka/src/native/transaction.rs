@@ -2,11 +2,7 @@
 
 use super::{Client, Failure, List};
 use rdkafka::bindings::*;
-use std::{
-    ffi::c_int,
-    ptr::{self, NonNull},
-    time::Duration,
-};
+use std::{ffi::c_int, ptr::NonNull, time::Duration};
 
 /// Why a transactional call failed, and what may follow.
 #[derive(Debug)]
@@ -91,7 +87,7 @@ impl Client {
             let found = Membership(NonNull::new(rd_kafka_consumer_group_metadata(self.ptr()))?);
             let generation = rd_kafka_consumer_group_metadata_generation_id(found.0.as_ptr());
             let id = rd_kafka_consumer_group_metadata_member_id(found.0.as_ptr());
-            let named = !ptr::eq(id, ptr::null()) && *id != 0;
+            let named = !id.is_null() && *id != 0;
             (generation >= 0 && named).then_some(found)
         }
     }
@@ -104,5 +100,19 @@ impl Drop for Membership {
     fn drop(&mut self) {
         // SAFETY: ours, destroyed once.
         unsafe { rd_kafka_consumer_group_metadata_destroy(self.0.as_ptr()) };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Conf;
+    use super::*;
+
+    #[test]
+    fn who_is_no_member_stores_nothing() {
+        let mut conf = Conf::new();
+        conf.set("group.id", "g").unwrap();
+        let consumer = Client::consumer(conf).unwrap();
+        assert!(consumer.membership().is_none());
     }
 }
