@@ -66,6 +66,10 @@ impl KafkaConfig {
     pub(crate) fn admin_conf(&self) -> Result<Conf> {
         let mut conf = Conf::new();
         self.common(&mut conf)?;
+        // A request that waits for a certain broker asks for a connection whenever any broker's state changes, and being
+        // asked makes librdkafka forget its reconnect backoff: with that broker down, it would try without a pause. Without
+        // sparse connections nobody asks, and every broker is tried at the backoff's pace.
+        set(&mut conf, "enable.sparse.connections", "false")?;
         self.user(&mut conf)?;
         Ok(conf)
     }
