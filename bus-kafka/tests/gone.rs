@@ -41,10 +41,16 @@ async fn a_broker_that_is_gone_is_looked_for_with_pauses() {
     until("five seconds of it", || begun.elapsed() > Duration::from_secs(5)).await;
     let used = ticks() - before;
     println!("{used} ticks in {:?}", begun.elapsed());
-    assert!(used < 100, "{used} ticks of processor time in five seconds: it tries without a pause");
+    assert!(
+        used < 100,
+        "{used} ticks of processor time in five seconds: it tries without a pause"
+    );
 
     let again = server.clone();
-    tokio::task::spawn_blocking(move || again.restart()).await.unwrap().unwrap();
+    tokio::task::spawn_blocking(move || again.restart())
+        .await
+        .unwrap()
+        .unwrap();
     until("it is found again", || kafka.health().is_ok()).await;
     publish(&kafka, &topic, vec![Message::new("after")]).await;
 }
