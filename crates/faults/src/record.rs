@@ -91,14 +91,15 @@ impl Recorder {
             file: Mutex::new(Some(file)),
         })
     }
-    /// A record that cannot be written would make a test pass that should not, so it ends the process.
+    /// False from an actor that is dead: what it was about to do must not happen. A record that cannot be written would
+    /// make a test pass that should not, so it ends the process.
     #[allow(clippy::expect_used)]
-    pub(crate) fn write(&self, what: Entry) {
+    pub(crate) fn write(&self, what: Entry) -> bool {
         let wall = SystemTime::now()
             .duration_since(UNIX_EPOCH)
             .map_or(0, |d| d.as_millis() as u64);
         let mut file = self.file.lock();
-        let Some(file) = file.as_mut() else { return };
+        let Some(file) = file.as_mut() else { return false };
         // The time is taken under the lock, so that the file's order is the clock's.
         let line = Line {
             at: now(),
@@ -108,6 +109,7 @@ impl Recorder {
         let mut text = serde_json::to_vec(&line).expect("a line is plain data");
         text.push(b'\n');
         file.write_all(&text).expect("the record must be written");
+        true
     }
     /// From here on its actor is dead and writes nothing.
     pub(crate) fn silence(&self) {

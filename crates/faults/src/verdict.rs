@@ -179,26 +179,46 @@ fn without_stray_starts(case: &Case<'_>, history: Vec<Happening>) -> (Vec<Happen
     (kept, stray.len())
 }
 
-/// The kills, and each change of a partition's owner that a cut explains: at the new owner's first delivery.
+/// The kills; each change of a partition's owner that a cut explains, at the new owner's first delivery; and each time
+/// that a member gave a partition up for a moment during a cut, because it could not know what had become of a request,
+/// seen by what it had acknowledged and got again.
 fn interruptions(case: &Case<'_>, history: &[Happening]) -> Vec<Interruption> {
     let mut all = case.kills.to_vec();
     let mut owners: HashMap<u32, u32> = HashMap::new();
+    let mut acked: HashMap<&Id, (u32, Instant)> = HashMap::new();
+    let mut given_up: HashMap<(u32, u32), Instant> = HashMap::new();
     for h in history {
-        let (What::Delivered { member, .. }, Some(place)) = (h.what, h.place) else {
-            continue;
-        };
-        let Some(before) = owners
-            .insert(place.partition, member)
-            .filter(|before| *before != member)
-        else {
-            continue;
-        };
-        if case.was_cut(before, h.at) {
-            all.push(Interruption {
-                at: h.at,
-                member: before,
-                partition: Some(place.partition),
-            });
+        match h.what {
+            What::Acked { member } => drop(acked.insert(&h.id, (member, h.at))),
+            What::Delivered { member, .. } => {
+                let Some(place) = h.place else { continue };
+                let partition = Some(place.partition);
+                let before = owners
+                    .insert(place.partition, member)
+                    .filter(|before| *before != member);
+                if let Some(before) = before.filter(|before| case.was_cut(*before, h.at)) {
+                    all.push(Interruption {
+                        at: h.at,
+                        member: before,
+                        partition,
+                    });
+                }
+                let again = acked
+                    .remove(&h.id)
+                    .filter(|(by, _)| *by == member && case.was_cut(member, h.at));
+                let last = given_up.get(&(member, place.partition)).copied();
+                if let Some((_, at)) = again
+                    && last.is_none_or(|last| last < at)
+                {
+                    given_up.insert((member, place.partition), h.at);
+                    all.push(Interruption {
+                        at: h.at,
+                        member,
+                        partition,
+                    });
+                }
+            }
+            _ => {}
         }
     }
     all.sort_by_key(|i| i.at);

@@ -54,8 +54,17 @@ pub fn passed_unsettled(happenings: &[Happening], seen: &[Stored]) -> Answer {
             _ => {}
         }
     }
+    // What was settled when an earlier position passed it stays so: only what is new has to be looked at.
+    let mut passed: HashMap<u32, u128> = HashMap::new();
+    let mut seen: Vec<_> = seen.iter().collect();
+    seen.sort_by_key(|s| s.at);
     for s in seen {
-        let below = places.range((s.partition, 0)..(s.partition, s.next));
+        let before = passed.get(&s.partition).copied().unwrap_or(0);
+        if s.next <= before {
+            continue;
+        }
+        passed.insert(s.partition, s.next);
+        let below = places.range((s.partition, before)..(s.partition, s.next));
         let unsettled =
             |(_, id): &(_, &&Id)| !dead.contains(**id) && settled.get(**id).is_none_or(|at| *at > s.at);
         if let Some(((partition, position), id)) = below.into_iter().find(unsettled) {

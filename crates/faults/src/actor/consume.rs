@@ -137,7 +137,9 @@ async fn handle(hands: Arc<Hands>, delivery: Delivery<Bytes>) {
             delivery.nack();
         }
         _ => {
-            out.write(Entry::Acked { id: id.clone() });
+            if !out.write(Entry::Acked { id: id.clone() }) {
+                return;
+            }
             let message = || Message::new(delivery.value().clone()).keyed(payload::key(&id).to_owned());
             let outputs: Vec<_> = role
                 .into
@@ -181,9 +183,9 @@ struct Out<'a> {
 }
 
 impl Out<'_> {
-    fn write(&mut self, entry: Entry) {
+    fn write(&mut self, entry: Entry) -> bool {
         self.settled = true;
-        self.recorder.write(entry);
+        self.recorder.write(entry)
     }
 }
 

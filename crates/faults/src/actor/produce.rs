@@ -43,7 +43,9 @@ pub(crate) async fn produce(
             }
             let id = keys.next_id();
             let message = Message::new(payload::encode(&id, role.size)).keyed(payload::key(&id).to_owned());
-            recorder.write(Entry::Intent { id: id.clone() });
+            if !recorder.write(Entry::Intent { id: id.clone() }) {
+                return Ok(());
+            }
             let published = bus.publish_message(&role.topic, message).into_future();
             let recorder = recorder.clone();
             out.spawn(async move { recorder.write(outcome(id, published.await)) });
