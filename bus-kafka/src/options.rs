@@ -74,6 +74,14 @@ impl KafkaConfig {
         Ok(conf)
     }
 
+    /// For asking about a group from outside of it.
+    pub(crate) fn coordinator_conf(&self, group: &str) -> Result<Conf> {
+        let mut conf = self.admin_conf()?;
+        set(&mut conf, "group.id", group)?;
+        set(&mut conf, "enable.auto.commit", "false")?;
+        Ok(conf)
+    }
+
     /// For publishing.
     pub(crate) fn producer_conf(&self) -> Result<Conf> {
         let mut conf = Conf::new();

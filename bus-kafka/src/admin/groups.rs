@@ -41,11 +41,11 @@ impl Requests {
     }
 
     async fn describe_group(&self, group: &str) -> Result<Option<GroupInfo>> {
-        let timeout = self.timeout;
         let found = self
-            .ask(
+            .ask_coordinator(
+                group,
                 |client, queue, tag| {
-                    client.describe_group(group, queue, tag, timeout);
+                    client.describe_group(group, queue, tag);
                     Ok(())
                 },
                 |event| match event.failure() {
@@ -82,11 +82,11 @@ impl Requests {
     }
 
     async fn offsets_of(&self, group: &str, stable: bool) -> Result<Vec<Part>> {
-        let timeout = self.timeout;
         let parts = self
-            .ask(
+            .ask_coordinator(
+                group,
                 |client, queue, tag| {
-                    client.group_offsets(group, None, stable, queue, tag, timeout);
+                    client.group_offsets(group, None, stable, queue, tag);
                     Ok(())
                 },
                 |event| event.group_parts(),
@@ -177,11 +177,11 @@ impl Requests {
     }
 
     pub(super) async fn delete_group(&self, group: &str) -> Result<()> {
-        let timeout = self.timeout;
         let failure = self
-            .ask(
+            .ask_coordinator(
+                group,
                 |client, queue, tag| {
-                    client.delete_group(group, queue, tag, timeout);
+                    client.delete_group(group, queue, tag);
                     Ok(())
                 },
                 |event| event.deleted_group(),
@@ -209,12 +209,12 @@ impl Requests {
         for (partition, position) in positions {
             list.add(topic, partition, position as i64);
         }
-        let timeout = self.timeout;
         let what = format!("moving group `{group}` in topic `{topic}`");
         let parts = self
-            .ask(
+            .ask_coordinator(
+                group,
                 |client, queue, tag| {
-                    client.alter_group_offsets(group, &list, queue, tag, timeout);
+                    client.alter_group_offsets(group, &list, queue, tag);
                     Ok(())
                 },
                 |event| event.group_parts(),

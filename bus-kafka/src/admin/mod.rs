@@ -1,9 +1,11 @@
 //! Topics and groups.
 
+mod coordinators;
 mod facts;
 mod groups;
 mod positions;
 mod requests;
+mod shared;
 mod topics;
 
 pub(crate) use positions::{BEGINNING, END, Lookup, Spec};

@@ -1,59 +1,34 @@
-//! Questions to the cluster: sent from any task, answered on one thread.
+//! Questions to the cluster.
 
+use super::{
+    coordinators::Coordinators,
+    shared::{Shared, answer},
+};
 use crate::{
-    KafkaConfig, error, events,
+    KafkaConfig, error,
     health::Health,
-    native::{Client, Cluster, Code, Event, Failure, Kind, Queue, Topic, TopicInfo},
+    native::{Client, Cluster, Code, Event, Failure, Queue, Topic, TopicInfo},
 };
 use bus_core::{Error, Name, Result};
-use parking_lot::Mutex;
 use std::{
-    collections::HashMap,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
-    },
+    sync::Arc,
     time::{Duration, Instant},
 };
-use tokio::sync::oneshot;
-
-type Answer = Box<dyn FnOnce(&Event<'_>) + Send>;
 
 /// A client that only asks questions.
 pub(crate) struct Requests {
     shared: Arc<Shared>,
+    pub(super) coordinators: Coordinators,
     pub(super) timeout: Duration,
     pub(super) brokers: String,
 }
 
-struct Shared {
-    client: Arc<Client>,
-    queue: Queue,
-    health: Arc<Health>,
-    open: Mutex<HashMap<usize, Answer>>,
-    next: AtomicUsize,
-    stop: AtomicBool,
-}
-
 impl Requests {
     pub(crate) fn start(config: &KafkaConfig, health: Arc<Health>) -> Result<Self> {
-        let client = Client::producer(config.admin_conf()?)
-            .map_err(|why| Error::invalid(format!("kafka client: {why}")))?;
-        let shared = Arc::new(Shared {
-            queue: client.main(),
-            client,
-            health,
-            open: Mutex::default(),
-            next: AtomicUsize::new(1),
-            stop: AtomicBool::new(false),
-        });
-        let thread = shared.clone();
-        std::thread::Builder::new()
-            .name("bus-kafka-admin".to_owned())
-            .spawn(move || run(&thread))
-            .map_err(|e| Error::unavailable("no thread for the kafka client").source(e))?;
+        let client = Client::producer(config.admin_conf()?);
         Ok(Self {
-            shared,
+            shared: Shared::start(client, health.clone(), None)?,
+            coordinators: Coordinators::new(config, health),
             timeout: config.request_timeout,
             brokers: config.brokers.clone(),
         })
@@ -65,18 +40,10 @@ impl Requests {
         send: impl FnOnce(&Client, &Queue, usize) -> Result<(), String>,
         read: impl FnOnce(&Event<'_>) -> R + Send + 'static,
     ) -> Result<R> {
-        let tag = self.shared.next.fetch_add(1, Ordering::Relaxed);
-        let (answer, answered) = oneshot::channel();
-        self.shared.open.lock().insert(
-            tag,
-            Box::new(move |event| {
-                let _ = answer.send(read(event));
-            }),
-        );
-        if let Err(why) = send(&self.shared.client, &self.shared.queue, tag) {
-            self.shared.open.lock().remove(&tag);
-            return Err(Error::invalid(why));
-        }
+        let (answer, answered) = answer(read);
+        let open = self.shared.clone().open(answer);
+        let open = open.map_err(|_| Error::closed("the kafka client"))?;
+        open.send(send)?;
         answered.await.map_err(|_| Error::closed("the kafka client"))
     }
 
@@ -151,7 +118,7 @@ impl Requests {
     pub(super) fn failed(&self, what: &str, failure: &Failure) -> Error {
         let mut failure = failure.clone();
         if matches!(failure.code, Code::TIMED_OUT | Code::TRANSPORT)
-            && let Some(reason) = self.shared.health.last_reason()
+            && let Some(reason) = self.shared.health().last_reason()
         {
             failure.text = reason;
         }
@@ -160,13 +127,13 @@ impl Requests {
 
     /// For the one question that librdkafka only answers while it blocks.
     pub(super) fn client(&self) -> Arc<Client> {
-        self.shared.client.clone()
+        self.shared.client().clone()
     }
 }
 
 impl Drop for Requests {
     fn drop(&mut self) {
-        self.shared.stop.store(true, Ordering::Release);
+        self.shared.stop();
     }
 }
 
@@ -178,36 +145,4 @@ pub(super) async fn blocking<T: Send + 'static>(
         Ok(result) => result,
         Err(_) => Err(Failure::new(Code::DESTROY)),
     }
-}
-
-/// While every broker is out of reach, one of them is asked for anything once a second: nobody else may be talking.
-const PROBE: Duration = Duration::from_secs(1);
-/// The tag of such a question. Requests count from 1.
-const PROBE_TAG: usize = 0;
-
-fn run(shared: &Shared) {
-    let mut probed = Instant::now();
-    while !shared.stop.load(Ordering::Acquire) {
-        if shared.health.is_down() && probed.elapsed() > PROBE {
-            probed = Instant::now();
-            shared
-                .client
-                .describe_cluster(&shared.queue, PROBE_TAG, 2 * PROBE);
-        }
-        let Some(event) = shared.queue.poll(Duration::from_millis(500)) else {
-            continue;
-        };
-        if event.kind() == Kind::Answer {
-            if event.code().is_ok() {
-                shared.health.up();
-            }
-            let answer = shared.open.lock().remove(&event.tag());
-            if let Some(answer) = answer {
-                answer(&event);
-            }
-        } else {
-            events::common(&event, "admin", &shared.health);
-        }
-    }
-    shared.open.lock().clear();
 }

@@ -24,8 +24,21 @@ use std::{
 /// How long one request may take, and how long to wait before the next.
 pub(super) const ASK: Duration = Duration::from_secs(2);
 pub(super) const AGAIN: Duration = Duration::from_millis(100);
+/// How long an answer about stored offsets is waited for before the question is sent again, at first; then twice as
+/// long each time. It waits for the group's coordinator inside of librdkafka: see [`Client::group_offsets`].
+const RESEND: Duration = Duration::from_secs(10);
+/// When a group whose coordinator never answers is given up. Before librdkafka gives up, see there.
+const GIVE_UP: Duration = Duration::from_secs(3_000);
 /// How long a topic's start is left to the owner of its first partition, which may be another library's client.
 const LEFT: Duration = Duration::from_secs(10);
+
+/// A question for stored offsets that has no answer yet.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Asking {
+    tag: usize,
+    first: Instant,
+    resend: (Instant, Duration),
+}
 
 /// What a lookup is for.
 #[derive(Clone, Debug)]
@@ -94,9 +107,23 @@ impl Reader {
     }
 
     pub(super) fn begin_timers(&mut self, now: Instant) {
-        if !self.asking && self.ask_at.is_some_and(|at| at <= now) {
-            self.ask_at = None;
-            self.ask();
+        match self.asking {
+            None if self.ask_at.is_some_and(|at| at <= now) => {
+                self.ask_at = None;
+                self.ask(now, now, RESEND);
+            }
+            Some(asking) if now > asking.first + GIVE_UP => {
+                self.asking = None;
+                let minutes = GIVE_UP.as_secs() / 60;
+                let why = format!("the group's coordinator has not answered for {minutes} minutes");
+                self.fail(bus_core::Error::unavailable(why));
+            }
+            Some(Asking {
+                first,
+                resend: (at, wait),
+                ..
+            }) if now > at => self.ask(now, first, wait * 2),
+            _ => {}
         }
         while let Some(i) = self.again.iter().position(|(at, ..)| *at <= now) {
             let (_, purpose, lookup) = self.again.swap_remove(i);
@@ -115,18 +142,20 @@ impl Reader {
     }
 
     /// Asks for the stored offsets of every topic that has a partition waiting for its own.
-    fn ask(&mut self) {
+    fn ask(&mut self, now: Instant, first: Instant, wait: Duration) {
+        self.asking = None;
         let Some(group) = self.group.clone() else {
             return;
         };
-        let mut topics: Vec<u32> = self
-            .parts
-            .iter()
-            .filter(|(_, p)| p.state == State::Asking)
-            .map(|(place, _)| place.0)
-            .collect();
+        let tag = self.tag(Wait::Stored);
+        let mut topics = Vec::new();
+        for (place, part) in self.parts.iter_mut().filter(|(_, p)| p.state == State::Asking) {
+            part.asked = tag;
+            topics.push(place.0);
+        }
         topics.dedup();
         if topics.is_empty() {
+            self.waits.remove(&tag);
             return;
         }
         let mut list = List::new();
@@ -135,15 +164,15 @@ impl Reader {
                 list.add(&self.topics[topic as usize], partition, -1001);
             }
         }
-        self.asking = true;
-        let tag = self.tag(Wait::Stored);
+        let resend = (now + wait, wait);
+        self.asking = Some(Asking { tag, first, resend });
         self.client
-            .group_offsets(&group, Some(&list), true, &self.replies, tag, ASK);
+            .group_offsets(&group, Some(&list), true, &self.replies, tag);
     }
 
     pub(super) fn answered(&mut self, tag: usize, answer: Answer) {
         match (self.waits.remove(&tag), answer) {
-            (Some(Wait::Stored), Answer::Stored(answer)) => self.stored(answer),
+            (Some(Wait::Stored), Answer::Stored(answer)) => self.stored(tag, answer),
             (Some(Wait::Lookup(purpose, lookup)), Answer::Offsets(answer)) => {
                 self.looked_up(purpose, lookup, answer)
             }
@@ -153,8 +182,11 @@ impl Reader {
         }
     }
 
-    fn stored(&mut self, answer: Result<Vec<NativePart>, Failure>) {
-        self.asking = false;
+    fn stored(&mut self, tag: usize, answer: Result<Vec<NativePart>, Failure>) {
+        if self.asking.is_none_or(|asking| asking.tag != tag) {
+            return;
+        }
+        self.asking = None;
         let now = Instant::now();
         let parts = match answer {
             Ok(parts) => parts,
@@ -170,7 +202,7 @@ impl Reader {
         let asking: Vec<Place> = self
             .parts
             .iter()
-            .filter(|(_, p)| p.state == State::Asking)
+            .filter(|(_, p)| p.state == State::Asking && p.asked == tag)
             .map(|(place, _)| *place)
             .collect();
         for place in asking {

@@ -14,6 +14,9 @@ pub(super) struct Part {
     pub(super) assigned: bool,
     /// The last epoch in which it was owned; valid in `Active` and `Leaving`.
     pub(super) shard: Shard,
+    /// The tag of the last question for its stored offset. What was asked before it was assigned is no answer: its
+    /// former owner may have stored more since.
+    pub(super) asked: usize,
     pub(super) queue: Option<Queue>,
     pub(super) gauge: Arc<Gauge>,
     /// librdkafka's position is not to be trusted: nothing is read before it was told again.
@@ -62,6 +65,7 @@ impl Part {
                 partition: place.1,
                 epoch: 0,
             },
+            asked: 0,
             queue: None,
             gauge: Arc::default(),
             stray: false,

@@ -73,7 +73,7 @@ pub(super) struct Reader {
     next_tag: usize,
     /// When stored offsets are to be asked for.
     pub(super) ask_at: Option<Instant>,
-    pub(super) asking: bool,
+    pub(super) asking: Option<super::begin::Asking>,
     /// Since when a topic's start has been left to the owner of its first partition.
     pub(super) left_since: HashMap<u32, Instant>,
     pub(super) again: Vec<(Instant, Purpose, Lookup)>,
@@ -194,7 +194,7 @@ impl Reader {
             waits: HashMap::new(),
             next_tag: 1,
             ask_at: None,
-            asking: false,
+            asking: None,
             left_since: HashMap::new(),
             again: Vec::new(),
             revoke: None,

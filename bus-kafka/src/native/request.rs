@@ -27,6 +27,11 @@ pub(crate) enum Resource {
 
 struct Options(*mut rd_kafka_AdminOptions_t);
 
+/// For questions to a group's coordinator, which librdkafka 2.12 must never give up while it waits for that
+/// coordinator: it forgets the request but not the wait, and follows a freed pointer when the coordinator is back. So
+/// they get the longest time that there is, and who asks must have dropped the client before it is over.
+const COORDINATOR: Duration = Duration::from_secs(3_600);
+
 impl Options {
     fn new(client: &Client, what: rd_kafka_admin_op_t, tag: usize, timeout: Duration) -> Self {
         let timeout = timeout.as_millis().min(i32::MAX as u128) as c_int;
@@ -99,7 +104,9 @@ impl Client {
         }
     }
 
-    /// A group's stored offsets: of the listed partitions, or all that it has.
+    /// A group's stored offsets: of the listed partitions, or all that it has. Like every question to a group's
+    /// coordinator it takes an hour where there is none: the caller has a deadline of its own, and drops the client
+    /// within that hour.
     pub(crate) fn group_offsets(
         &self,
         group: &str,
@@ -107,9 +114,13 @@ impl Client {
         stable: bool,
         queue: &Queue,
         tag: usize,
-        timeout: Duration,
     ) {
-        let options = Options::new(self, Op::RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPOFFSETS, tag, timeout);
+        let options = Options::new(
+            self,
+            Op::RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPOFFSETS,
+            tag,
+            COORDINATOR,
+        );
         let group = c_string(group);
         // SAFETY: all live; the request copies group, list and options before it returns.
         unsafe {
@@ -125,19 +136,12 @@ impl Client {
     }
 
     /// Sets a group's offsets from outside the group.
-    pub(crate) fn alter_group_offsets(
-        &self,
-        group: &str,
-        to: &List,
-        queue: &Queue,
-        tag: usize,
-        timeout: Duration,
-    ) {
+    pub(crate) fn alter_group_offsets(&self, group: &str, to: &List, queue: &Queue, tag: usize) {
         let options = Options::new(
             self,
             Op::RD_KAFKA_ADMIN_OP_ALTERCONSUMERGROUPOFFSETS,
             tag,
-            timeout,
+            COORDINATOR,
         );
         let group = c_string(group);
         // SAFETY: as in `group_offsets`.
@@ -289,8 +293,13 @@ impl Client {
         unsafe { rd_kafka_ListConsumerGroups(self.ptr(), options.0, queue.ptr()) };
     }
 
-    pub(crate) fn describe_group(&self, group: &str, queue: &Queue, tag: usize, timeout: Duration) {
-        let options = Options::new(self, Op::RD_KAFKA_ADMIN_OP_DESCRIBECONSUMERGROUPS, tag, timeout);
+    pub(crate) fn describe_group(&self, group: &str, queue: &Queue, tag: usize) {
+        let options = Options::new(
+            self,
+            Op::RD_KAFKA_ADMIN_OP_DESCRIBECONSUMERGROUPS,
+            tag,
+            COORDINATOR,
+        );
         let names = [c_string(group)];
         let mut pointers = pointers(&names);
         // SAFETY: all live; the request copies the names.
@@ -305,8 +314,8 @@ impl Client {
         }
     }
 
-    pub(crate) fn delete_group(&self, group: &str, queue: &Queue, tag: usize, timeout: Duration) {
-        let options = Options::new(self, Op::RD_KAFKA_ADMIN_OP_DELETEGROUPS, tag, timeout);
+    pub(crate) fn delete_group(&self, group: &str, queue: &Queue, tag: usize) {
+        let options = Options::new(self, Op::RD_KAFKA_ADMIN_OP_DELETEGROUPS, tag, COORDINATOR);
         let group = c_string(group);
         // SAFETY: all live; the request copies what it needs.
         unsafe {

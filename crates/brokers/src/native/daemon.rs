@@ -15,7 +15,7 @@ use crate::record::{Host, Record};
 use crate::wait;
 
 /// How long a start may take. Kafka answers after 2 s on an idle machine; a busy one with two cores needs far more.
-const START: Duration = Duration::from_secs(90);
+const START: Duration = Duration::from_secs(240);
 /// How long a server may take to end by itself before it is killed.
 const GRACE: Duration = Duration::from_secs(15);
 
