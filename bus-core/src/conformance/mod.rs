@@ -35,7 +35,7 @@ pub use failure::Failure;
 pub use harness::Harness;
 pub use history::{Happening, History, Id, Place, Tally, What};
 pub use layered::Layered;
-pub use run::{run, test};
+pub use run::{prove, run, test};
 
 pub(crate) use lab::Lab;
 pub(crate) type Proof = Result<(), Failure>;

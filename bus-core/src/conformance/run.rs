@@ -32,15 +32,17 @@ pub fn test(name: &str, harness: impl FnOnce() -> Arc<dyn Harness>) {
     let _turn = Turn::wait();
     let harness = harness();
     let (backend, server) = (harness.name().to_owned(), harness.server().to_owned());
-    let proof = block_on(name, harness);
+    let proof = Check::named(name).and_then(|check| prove(check, harness));
     let verdict = if proof.is_ok() { "ok" } else { "failed" };
     if let Err(failure) = report(&format!("{backend}\t{server}\t{name}\t{verdict}\n")).and(proof) {
         panic!("`{name}` does not hold on {backend} ({server}): {failure}");
     }
 }
 
-fn block_on(name: &str, harness: Arc<dyn Harness>) -> Proof {
-    let check = Check::named(name)?;
+/// [`run`] in a runtime of its own, which ends with the check and whatever the check left running.
+/// # Errors
+/// Why it did not hold, behind what has to hold.
+pub fn prove(check: &Check, harness: Arc<dyn Harness>) -> Proof {
     let mut builder = tokio::runtime::Builder::new_multi_thread();
     let runtime = builder.worker_threads(2).enable_all().build();
     let runtime = runtime.map_err(|error| Failure::new(format_args!("making a runtime: {error}")))?;

@@ -1,4 +1,4 @@
-//! The project's own commands: `cargo xtask brokers`, `test`, `faults`, `check`.
+//! The project's own commands: `cargo xtask brokers`, `test`, `matrix`, `faults`, `check`.
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a failed test is a panic"))]
 
 mod brokers;
@@ -10,7 +10,9 @@ mod features;
 mod firewall;
 mod interrupt;
 mod loom;
+mod matrix;
 mod report;
+mod servers;
 mod step;
 mod summary;
 mod test;
@@ -36,6 +38,8 @@ enum Command {
     Test(test::Arguments),
     /// Kill, freeze and cut off publishers, consumers and brokers, and check what the bus promises.
     Faults(faults::Arguments),
+    /// Run every check of the conformance suite on every backend, and print what holds where.
+    Matrix(matrix::Arguments),
     /// Run every check that needs no server: format, lints, documentation, features, dependencies.
     Check,
 }
@@ -54,6 +58,7 @@ fn main() -> ExitCode {
         Command::Brokers(command) => brokers::run(command),
         Command::Test(arguments) => test::run(&arguments),
         Command::Faults(arguments) => faults::run(&arguments),
+        Command::Matrix(arguments) => matrix::run(&arguments),
         Command::Check => check::run(),
     };
     match done {

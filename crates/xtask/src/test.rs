@@ -2,13 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
-use bus_brokers::{Kind, REPORT_VARIABLE, Server};
+use bus_brokers::{REPORT_VARIABLE, Server};
 
 use crate::cargo::cargo;
 use crate::features;
 use crate::report::Report;
 use crate::summary::Summary;
-use crate::{Done, interrupt, loom};
+use crate::{Done, interrupt, loom, servers};
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -19,18 +19,12 @@ pub(crate) struct Arguments {
 
 /// Starts what is missing, runs the tests, stops what it started, and says what really ran.
 pub(crate) fn run(arguments: &Arguments) -> Done {
-    interrupt::install()?;
     let report = bus_brokers::target_dir().join("test-report.tsv");
-    let mut servers = Vec::new();
-    let tests = start(&mut servers).and_then(|()| {
+    let (servers, green) = servers::with(|servers| {
         // Asked for a part of a test's name, it would run another one as well.
         let met = !arguments.filter.is_empty() || loom::run()?;
-        Ok(cargo_test(arguments, &servers, &report)? && met)
-    });
-    // Also after a failure or Ctrl-C. Servers that ran before keep running.
-    let stopped = stop(&servers);
-    let green = tests?;
-    stopped?;
+        Ok((servers.to_vec(), cargo_test(arguments, servers, &report)? && met))
+    })?;
 
     let passed = green && !interrupt::interrupted();
     let summary = Summary::new(
@@ -48,29 +42,6 @@ pub(crate) fn run(arguments: &Arguments) -> Done {
     }
 }
 
-/// One after the other, so that the ones before a failure are known and stopped.
-fn start(servers: &mut Vec<Server>) -> Done {
-    for kind in Kind::ALL {
-        if interrupt::interrupted() {
-            return Err("interrupted".into());
-        }
-        servers.push(bus_brokers::shared(kind)?);
-    }
-    // The foreign clients of the tests are installed here, where it is seen, and not in the middle of a test.
-    bus_brokers::kcat()?;
-    bus_brokers::python(&["aiokafka"])?;
-    Ok(())
-}
-
-fn stop(servers: &[Server]) -> Done {
-    for server in servers.iter().filter(|server| server.started) {
-        bus_brokers::stop(server.kind)?;
-    }
-    // A test that was killed could not stop its own.
-    bus_brokers::sweep()?;
-    Ok(())
-}
-
 /// How many tests of one binary run at a time.
 const THREADS: &str = "RUST_TEST_THREADS";
 
@@ -86,9 +57,7 @@ fn cargo_test(
     if !arguments.filter.is_empty() {
         command.arg("--").args(&arguments.filter);
     }
-    for server in servers {
-        command.env(server.kind.variable(), &server.address);
-    }
+    servers::name(servers, &mut command);
     command.env(REPORT_VARIABLE, report);
     // Broker tests wait more than they work: one a core would leave the machine idle.
     if std::env::var_os(THREADS).is_none() {
