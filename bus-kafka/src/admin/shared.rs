@@ -102,7 +102,10 @@ impl Shared {
             // Only the client that asks no particular group looks for brokers by itself.
             if self.idle.is_none() && self.health.is_down() && probed.elapsed() > PROBE {
                 probed = Instant::now();
-                self.client.describe_cluster(&self.queue, PROBE_TAG, 2 * PROBE);
+                // Not the cluster: when all its brokers are fenced the answer is empty, and librdkafka 2.12 ends the
+                // process over an empty answer. One about a topic never is.
+                self.client
+                    .describe_topics([PROBE_TOPIC], &self.queue, PROBE_TAG, 2 * PROBE);
             }
             let Some(event) = self.queue.poll(Duration::from_millis(500)) else {
                 continue;
@@ -125,6 +128,8 @@ impl Shared {
 
 /// While every broker is out of reach, one of them is asked for anything once a second: nobody else may be talking.
 const PROBE: Duration = Duration::from_secs(1);
+/// The topic that it is asked for. It need not exist, and asking does not create it.
+const PROBE_TOPIC: &str = "bus-probe";
 /// The tag of such a question. Requests count from 1.
 const PROBE_TAG: usize = 0;
 
