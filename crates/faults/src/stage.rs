@@ -44,6 +44,8 @@ pub(crate) struct Stage<'a> {
     pub(crate) actors: Vec<Actor>,
     /// Messages a second that all publishers were asked for.
     rate: u32,
+    /// How long everything may take to be settled once the faults are over.
+    pub(crate) patience: Duration,
     base: Base,
     watch: Watch,
     cuts: Vec<(Option<u32>, Instant, Instant)>,
@@ -69,6 +71,7 @@ impl<'a> Stage<'a> {
             group,
             actors: Vec::new(),
             rate: 0,
+            patience: DRAIN,
             base: Base::new(),
             watch,
             cuts: Vec::new(),
@@ -277,7 +280,7 @@ impl<'a> Stage<'a> {
         self.look()?;
         self.end(self.publishers()).await?;
         let since = Instant::now();
-        self.settled(DRAIN).await?;
+        self.settled(self.patience).await?;
         let took = since.elapsed();
         self.end(self.members()).await?;
         self.settled(Duration::from_secs(10)).await?;

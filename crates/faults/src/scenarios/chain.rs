@@ -64,6 +64,9 @@ pub(crate) async fn run(test: &Test) -> Result<Numbers, Failure> {
 pub(crate) async fn many(test: &Test) -> Result<Numbers, Failure> {
     let server = Server::start(test).await?;
     let mut stage = Stage::open(test, &server).await?;
+    // On Kafka each kill in the middle of a transaction holds its partitions up for ten to twenty seconds, so that most of
+    // the messages wait until the kills are over.
+    stage.patience = Duration::from_secs(360);
     let chain = Chain::open(&mut stage, true).await?;
     let from = Instant::now();
     chain.cast(&mut stage, 1_000, Some(MANY)).await?;
