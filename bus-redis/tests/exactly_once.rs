@@ -4,6 +4,7 @@
 mod common;
 
 use bus_core::{Backend, Bus, Bytes, Done, ErrorKind, Event, Message, Raw, Scope, Start, Topic, TopicSpec};
+use bus_proxy::Filter;
 use bus_redis::Redis;
 use common::{member::Member, *};
 use std::{
@@ -208,4 +209,94 @@ async fn what_a_fenced_owner_settles_is_refused_with_its_outputs() {
     assert_eq!(length, 0);
     second.commit_all().await;
     second.subscriber.close().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn outputs_are_stored_with_the_position_or_not_at_all() {
+    let (backend, admin, topic) = with_topic(2).await;
+    let out = unique("out");
+    admin
+        .create(&[TopicSpec::new(out.clone()).partitions(2)])
+        .await
+        .unwrap();
+    let publisher = backend.publisher().await.unwrap();
+    publish(&publisher, &topic, numbered(2, 2)).await;
+    let mut source = group(&topic, &unique("g"));
+    source.exactly_once = true;
+    let mut member = Member::join(&backend, source.clone()).await;
+    member.until(|m| m.records.len() == 2).await;
+    let output = |topic: &str| vec![(topic.into(), Message::new("out").keyed("k").header("h", "v"))];
+    let missing = unique("missing");
+    let done = vec![
+        Done {
+            outputs: output(&missing),
+            ..member.done(0)
+        },
+        Done {
+            outputs: output(&out),
+            ..member.done(1)
+        },
+    ];
+    let results = in_time(member.ack.commit(done)).await;
+    assert_eq!(*results[0].as_ref().unwrap_err(), ErrorKind::TopicMissing);
+    results[1].as_ref().unwrap();
+    let again = Done {
+        outputs: output(&out),
+        ..member.done(1)
+    };
+    member.ack.commit(vec![again]).await.remove(0).unwrap();
+    member.subscriber.close().await.unwrap();
+
+    let mut member = Member::join(&backend, source).await;
+    member.until(|m| m.records.len() == 1 && m.owned.len() == 2).await;
+    assert_eq!(
+        member.records[0].0.partition, 0,
+        "a refused commit stored no position"
+    );
+    let mut outputs = Member::join(&backend, group(&out, &unique("g"))).await;
+    outputs
+        .until(|m| {
+            m.events
+                .iter()
+                .filter(|e| matches!(e, Event::CaughtUp(_)))
+                .count()
+                == 2
+        })
+        .await;
+    assert_eq!(outputs.records.len(), 1, "once");
+    assert_eq!(outputs.messages()[0].headers.get("h"), Some(&b"v"[..]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_commit_whose_reply_is_lost_stores_its_outputs_once() {
+    let (backend, admin, topic) = with_topic(1).await;
+    let out = unique("out");
+    admin.create(&[TopicSpec::new(out.clone())]).await.unwrap();
+    let publisher = backend.publisher().await.unwrap();
+    publish(&publisher, &topic, numbered(20, 1)).await;
+    let (proxy, through) = proxied(&url()).await;
+    let faulty = Redis::connect(through).await.unwrap();
+    let mut member = Member::join(&faulty, group(&topic, &unique("g"))).await;
+    member.until(|m| m.records.len() == 20).await;
+    for i in 0..20 {
+        let next = member.records[i].1.position() + 1;
+        let notes = Bytes::from(format!("commit-{i}-"));
+        let struck = proxy.drop_next_reply(Filter::redis(["EVALSHA"]).containing(notes.to_vec()));
+        let outputs = vec![(out.clone(), Message::new(format!("{i}")))];
+        let done = Done {
+            next,
+            notes,
+            outputs,
+            ..member.done(0)
+        };
+        in_time(member.ack.commit(vec![done])).await.remove(0).unwrap();
+        assert!(in_time(struck.happened()).await);
+    }
+    let mut check = Member::join(&backend, group(&out, &unique("g"))).await;
+    check.until(|m| m.saw(|e| matches!(e, Event::CaughtUp(_)))).await;
+    assert_eq!(
+        check.payloads(),
+        (0..20).map(|i| format!("{i}")).collect::<Vec<_>>()
+    );
+    member.subscriber.close().await.unwrap();
 }

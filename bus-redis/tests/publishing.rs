@@ -4,8 +4,9 @@
 mod common;
 
 use bus_core::{Backend, ErrorKind, Message, Outcome, Receipt, Scope, Start, Unsent};
+use bus_proxy::{Filter, Proxy};
 use bus_redis::{Redis, RedisConfig};
-use common::{member::Member, proxy::Proxy, server::Server, *};
+use common::{member::Member, server::Server, *};
 use std::time::{Duration, Instant};
 
 fn kind(outcome: &Result<Outcome, Unsent>) -> (ErrorKind, bool) {
@@ -64,23 +65,19 @@ async fn a_topic_deleted_under_a_publisher_is_missing_and_stays_so() {
     publish(&publisher, &topic, vec![Message::new("x")]).await;
 }
 
-/// Replies to `marker` requests are lost, or the requests arrive late; what is stored must be what was sent, once.
-async fn faults(url: &str, config: RedisConfig, proxy: &Proxy, marker: &[u8]) {
+/// Replies to such requests are lost, or the requests arrive late; what is stored must be what was sent, once.
+async fn faults(url: &str, config: RedisConfig, proxy: &Proxy, requests: Filter) {
     let direct = Redis::connect_url(url).await.unwrap();
-    let topic = unique("orders");
-    direct
-        .admin()
-        .create(&[bus_core::TopicSpec::new(topic.clone()).partitions(2)])
-        .await
-        .unwrap();
+    let topic = new_topic(&direct, 2).await;
     let backend = Redis::connect(config).await.unwrap();
     let publisher = backend.publisher().await.unwrap();
     let mut receipts: Vec<Receipt> = Vec::new();
     for round in 0..20 {
-        match round % 2 {
-            0 => proxy.lose_replies(marker, 1),
-            _ => proxy.hold_requests(marker, 1),
-        }
+        // Longer than a publisher takes to come back and send again.
+        let struck = match round % 2 {
+            0 => proxy.drop_next_reply(requests.clone()),
+            _ => proxy.hold_next_request(requests.clone(), Duration::from_millis(300)),
+        };
         let calls: Vec<_> = (0..10)
             .map(|call| {
                 let batch = (0..5)
@@ -91,14 +88,13 @@ async fn faults(url: &str, config: RedisConfig, proxy: &Proxy, marker: &[u8]) {
         for call in calls {
             receipts.extend(in_time(call).await.into_iter().map(receipt));
         }
+        // What is late must have arrived before it can be missed.
+        assert!(in_time(struck.happened()).await);
     }
-    assert!(proxy.lost() >= 20, "{} replies were lost", proxy.lost());
     assert!(
         receipts.iter().any(|r| r.position.is_none()),
         "a resend found its messages stored"
     );
-    // What is late must have arrived before it can be missed.
-    tokio::time::sleep(Duration::from_millis(500)).await;
     let mut member = Member::join(
         &direct,
         source(&topic, Scope::Everyone { partitions: None }, Start::Earliest),
@@ -128,8 +124,8 @@ async fn faults(url: &str, config: RedisConfig, proxy: &Proxy, marker: &[u8]) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn lost_replies_and_late_requests_make_no_duplicate() {
-    let proxy = Proxy::start(url().trim_start_matches("redis://").into()).await;
-    faults(&url(), RedisConfig::new("127.0.0.1", proxy.port), &proxy, b"EXEC").await;
+    let (proxy, through) = proxied(&url()).await;
+    faults(&url(), through, &proxy, Filter::redis(["EXEC"])).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -144,11 +140,15 @@ async fn lost_replies_and_late_requests_make_no_duplicate_without_the_right_to_k
         "+@all",
         "-client|kill",
     ]);
-    let proxy = Proxy::start(format!("127.0.0.1:{}", server.port)).await;
-    let config = RedisConfig::new("127.0.0.1", proxy.port)
-        .user("app")
-        .password("secret");
-    faults(&server.url(), config, &proxy, b"EVALSHA").await;
+    let (proxy, through) = proxied(&server.url()).await;
+    let config = through.user("app").password("secret");
+    faults(
+        &server.url(),
+        config,
+        &proxy,
+        Filter::redis(["EVALSHA"]).containing("bus:pid"),
+    )
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -157,12 +157,7 @@ async fn a_server_that_is_gone_fails_a_publish_at_its_deadline_and_close_is_boun
     let backend = Redis::connect_url(&format!("{}?publish.timeout=2s&ttl=2s", server.url()))
         .await
         .unwrap();
-    let topic = unique("orders");
-    backend
-        .admin()
-        .create(&[bus_core::TopicSpec::new(topic.clone())])
-        .await
-        .unwrap();
+    let topic = new_topic(&backend, 1).await;
     let publisher = backend.publisher().await.unwrap();
     publish(&publisher, &topic, vec![Message::new("x")]).await;
     let mut member = Member::join(&backend, group(&topic, &unique("g"))).await;
@@ -201,12 +196,7 @@ async fn a_restart_of_the_server_is_survived_by_both_sides() {
     let backend = Redis::connect_url(&format!("{}?ttl=60s", server.url()))
         .await
         .unwrap();
-    let topic = unique("orders");
-    backend
-        .admin()
-        .create(&[bus_core::TopicSpec::new(topic.clone())])
-        .await
-        .unwrap();
+    let topic = new_topic(&backend, 1).await;
     let publisher = backend.publisher().await.unwrap();
     let mut member = Member::join(&backend, group(&topic, &unique("g"))).await;
     publish(&publisher, &topic, vec![Message::new("0")]).await;
@@ -292,12 +282,7 @@ async fn flushed_scripts_are_loaded_again() {
     let backend = Redis::connect_url(&format!("redis://app:secret@127.0.0.1:{}", server.port))
         .await
         .unwrap();
-    let topic = unique("orders");
-    backend
-        .admin()
-        .create(&[bus_core::TopicSpec::new(topic.clone())])
-        .await
-        .unwrap();
+    let topic = new_topic(&backend, 1).await;
     let publisher = backend.publisher().await.unwrap();
     let mut member = Member::join(&backend, group(&topic, &unique("g"))).await;
     member.until(|m| m.owned.len() == 1).await;

@@ -47,17 +47,7 @@ async fn a_server_that_is_a_replica_for_a_while_holds_everybody_back() {
         let done = member.done(0);
         let ack = member.ack.clone();
         let commit = tokio::spawn(async move { ack.commit(vec![done]).await.remove(0) });
-        let refused = |server: &Server| {
-            !server
-                .info(["errorstat_READONLY", "errorstat_MASTERDOWN"][round - 1])
-                .is_empty()
-        };
-        in_time(async {
-            while !refused(&server) {
-                tokio::time::sleep(Duration::from_millis(10)).await;
-            }
-        })
-        .await;
+        has_refused(&server, ["READONLY", "MASTERDOWN"][round - 1]).await;
         // A second of it, counted.
         let _ = tokio::time::timeout(
             Duration::from_secs(1),
@@ -142,4 +132,73 @@ async fn killed_connections_cost_nothing() {
     assert!(!member.saw(|e| matches!(e, Event::Lost(_))));
     member.subscriber.close().await.unwrap();
     assert_eq!(native_groups(&server.url(), &topic)[0].2, Some(0));
+}
+
+/// Waits until the server has refused something with this code.
+async fn has_refused(server: &Server, code: &str) {
+    in_time(async {
+        while server.info(&format!("errorstat_{code}")).is_empty() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_loads_its_data_is_waited_for() {
+    let slowly = [
+        "--key-load-delay",
+        "1000",
+        "--loading-process-events-interval-bytes",
+        "1024",
+    ];
+    let server = Server::start(&[&slowly[..], &["--enable-debug-command", "yes"]].concat());
+    let (backend, topic) = on(&server, "2s").await;
+    let publisher = backend.publisher().await.unwrap();
+    let mut member = Member::join(&backend, group(&topic, &unique("g"))).await;
+    publish(&publisher, &topic, vec![Message::new("0")]).await;
+    member.until(|m| m.records.len() == 1).await;
+    member.commit_all().await;
+    // Two seconds of it.
+    let () = server.command(&["DEBUG", "POPULATE", "2000", "filler"]);
+    let () = server.command(&["SAVE"]);
+    server.kill();
+    let pending = publisher.publish_batch(&topic, vec![Message::new("1")]);
+    server.restart();
+    assert!(in_time(pending).await[0].is_ok());
+    member.until(|m| m.records.len() == 2).await;
+    assert!(
+        !server.info("errorstat_LOADING").is_empty(),
+        "it was asked while it was loading"
+    );
+    assert_eq!(member.payloads(), ["0", "1"]);
+    member.subscriber.close().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cluster_without_all_its_slots_is_waited_for() {
+    let server = Server::start(&["--cluster-enabled", "yes"]);
+    let () = server.command(&["CLUSTER", "ADDSLOTSRANGE", "0", "16383"]);
+    let (backend, topic) = loop {
+        if server
+            .command::<String>(&["CLUSTER", "INFO"])
+            .contains("cluster_state:ok")
+        {
+            break on(&server, "2s").await;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    };
+    let publisher = backend.publisher().await.unwrap();
+    let mut member = Member::join(&backend, group(&topic, &unique("g"))).await;
+    publish(&publisher, &topic, vec![Message::new("0")]).await;
+    member.until(|m| m.records.len() == 1).await;
+    let () = server.command(&["CLUSTER", "DELSLOTSRANGE", "0", "16383"]);
+    let pending = publisher.publish_batch(&topic, vec![Message::new("1")]);
+    has_refused(&server, "CLUSTERDOWN").await;
+    let () = server.command(&["CLUSTER", "ADDSLOTSRANGE", "0", "16383"]);
+    let outcomes = in_time(pending).await;
+    assert!(outcomes[0].is_ok(), "{outcomes:?}");
+    member.until(|m| m.records.len() == 2).await;
+    member.commit_all().await;
+    member.subscriber.close().await.unwrap();
 }

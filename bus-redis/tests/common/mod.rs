@@ -10,12 +10,12 @@
 
 pub mod full;
 pub mod member;
-pub mod proxy;
 pub mod server;
 
 use bus_core::{
     Admin, Backend, Message, Name, Outcome, Publisher, Receipt, Scope, Source, Start, TopicSpec, Unsent,
 };
+use bus_proxy::{Protocol, Proxy};
 use bus_redis::{Redis, RedisConfig};
 use std::{
     future::Future,
@@ -62,11 +62,7 @@ pub async fn backend() -> Redis {
 pub async fn with_topic(partitions: u32) -> (Redis, Arc<dyn Admin>, Name) {
     let backend = backend().await;
     let admin = backend.admin();
-    let topic = unique("orders");
-    admin
-        .create(&[TopicSpec::new(topic.clone()).partitions(partitions)])
-        .await
-        .unwrap();
+    let topic = new_topic(&backend, partitions).await;
     (backend, admin, topic)
 }
 
@@ -81,6 +77,29 @@ pub fn source(topic: &Name, scope: Scope, start: Start) -> Source {
         start,
         exactly_once: false,
     }
+}
+
+/// So many messages, spread over the partitions.
+pub fn numbered(count: usize, partitions: u32) -> Vec<Message> {
+    (0..count)
+        .map(|i| Message::new(format!("{i}")).to_partition(i as u32 % partitions))
+        .collect()
+}
+
+/// A new topic there.
+pub async fn new_topic(backend: &Redis, partitions: u32) -> Name {
+    let topic = unique("orders");
+    let spec = TopicSpec::new(topic.clone()).partitions(partitions);
+    backend.admin().create(&[spec]).await.unwrap();
+    topic
+}
+
+/// A proxy in front of that server, and the settings to reach it through it.
+pub async fn proxied(url: &str) -> (Proxy, RedisConfig) {
+    let upstream = url.trim_start_matches("redis://");
+    let proxy = Proxy::start(Protocol::Redis, upstream).await.unwrap();
+    let config = RedisConfig::new("127.0.0.1", proxy.port());
+    (proxy, config)
 }
 
 pub fn receipt(outcome: Result<Outcome, Unsent>) -> Receipt {
