@@ -144,7 +144,27 @@ impl RedisSubscriber {
         }
     }
 
+    /// From the script to the `Gained` that follows, the keeper must not find the partition free with us as its owner: it
+    /// would acquire it again, under an epoch that nobody here knows of.
     async fn seek_group(&mut self, group: &str, member: &str, shard: Shard, to: &Start) -> Result<()> {
+        let (key, limit) = (
+            (shard.topic, shard.partition),
+            self.context.config.connect_timeout,
+        );
+        {
+            let mut state = self.shared.lock();
+            if state.get(shard).is_none() {
+                return Err(fenced(&self.topics, shard));
+            }
+            // Longer than a call and the keeper's courtesy take; whoever is cancelled in between leaves it behind.
+            state.released.insert(key, Instant::now() + limit * 2);
+        }
+        let result = self.seek_owned(group, member, shard, to).await;
+        self.shared.lock().released.remove(&key);
+        result
+    }
+
+    async fn seek_owned(&mut self, group: &str, member: &str, shard: Shard, to: &Start) -> Result<()> {
         let (stream, lease, counting) = match self.shared.lock().get(shard) {
             Some(held) => (held.stream.clone(), held.lease.clone(), held.counting),
             None => return Err(fenced(&self.topics, shard)),
