@@ -48,13 +48,14 @@ impl Summary {
             .collect();
         for (backend, server) in others {
             let theirs = |line: &Line| line.backend == backend && line.server == server;
-            rows.push(row(
-                backend,
-                &format!("of a test's own, {server}"),
-                false,
-                report,
-                theirs,
-            ));
+            // A layer around a backend is told apart by its name and runs on the same server.
+            let shared = server == "memory" || servers.iter().any(|s| bare(&s.address) == bare(server));
+            let text = if shared {
+                bare(server).to_owned()
+            } else {
+                format!("of a test's own, {server}")
+            };
+            rows.push(row(backend, &text, false, report, theirs));
         }
         Self {
             rows,
@@ -213,6 +214,20 @@ mod tests {
             assert!(!summary.is_green());
             assert!(summary.to_string().contains("FAILED: broken order"), "{summary}");
         }
+    }
+
+    #[test]
+    fn a_layer_is_told_apart_and_stands_in_for_nothing() {
+        let mut rows = ALL.to_vec();
+        rows.push(("kafka through every layer", "127.0.0.1:19092", "order"));
+        let summary = Summary::new(&servers(), &report(&rows), false, true);
+        let text = "kafka through every layer (127.0.0.1:19092): 1 checks\n";
+        assert!(
+            summary.is_green() && summary.to_string().contains(text),
+            "{summary}"
+        );
+        rows.remove(1);
+        assert!(!Summary::new(&servers(), &report(&rows), false, true).is_green());
     }
 
     #[test]
