@@ -162,7 +162,8 @@ fn process(spec: &Spec) -> Result<Body, Failure> {
         .arg(text)
         .stdin(Stdio::null())
         .stdout(Stdio::null())
-        .stderr(errors);
+        .stderr(errors)
+        .envs(spec.environment.iter().map(|(name, value)| (name, value)));
     // What it has to say about a broker that is shot at is for whoever looks into a failure.
     command.env(
         "BUS_LOG",

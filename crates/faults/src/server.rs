@@ -1,8 +1,11 @@
 //! The broker of one test, behind a proxy.
 
-use crate::test::{On, Test};
+use crate::{
+    pair::Pair,
+    test::{On, Test},
+};
 use bus::Bus;
-use bus_brokers::{Kafka, KafkaOptions, Redis, RedisOptions};
+use bus_brokers::{Kafka, KafkaCluster, KafkaOptions, Redis, RedisOptions};
 use bus_core::conformance::Failure;
 use bus_proxy::{Filter, Late, Protocol, Proxy, Rule};
 use std::time::Duration;
@@ -11,10 +14,14 @@ use std::time::Duration;
 #[derive(Debug)]
 pub(crate) struct Server {
     pub(crate) on: On,
-    kafka: Option<Kafka>,
-    redis: Option<Redis>,
-    proxy: Option<Proxy>,
-    memory: String,
+    pub(crate) kafka: Option<Kafka>,
+    pub(crate) redis: Option<Redis>,
+    pub(crate) cluster: Option<KafkaCluster>,
+    pub(crate) pair: Option<Pair>,
+    pub(crate) proxy: Option<Proxy>,
+    /// More of the URL's options, each with `&` before it.
+    pub(crate) options: String,
+    pub(crate) memory: String,
 }
 
 /// How long a killed member of a memory bus keeps its partitions.
@@ -69,12 +76,15 @@ impl Server {
             ..Self::nothing(On::Memory)
         }
     }
-    fn nothing(on: On) -> Self {
+    pub(crate) fn nothing(on: On) -> Self {
         Self {
             on,
             kafka: None,
             redis: None,
+            cluster: None,
+            pair: None,
             proxy: None,
+            options: String::new(),
             memory: String::new(),
         }
     }
@@ -116,13 +126,21 @@ impl Server {
     }
     /// What actors connect to.
     pub(crate) fn url(&self) -> String {
-        let address = self.proxy.as_ref().map(Proxy::address).unwrap_or_default();
+        let address = match (&self.cluster, &self.proxy) {
+            (Some(cluster), _) => cluster.address(),
+            (None, proxy) => proxy.as_ref().map(Proxy::address).unwrap_or_default(),
+        };
+        self.url_of(&address)
+    }
+    /// The same at another address, as of a second proxy.
+    pub(crate) fn url_of(&self, address: &str) -> String {
+        let options = &self.options;
         match self.on {
-            On::Kafka => format!(
-                "kafka://{address}?session.timeout.ms={}",
-                KAFKA_SESSION.as_millis()
-            ),
-            On::Redis => format!("redis://{address}?ttl={}s", REDIS_TTL.as_secs()),
+            On::Kafka => {
+                let session = KAFKA_SESSION.as_millis();
+                format!("kafka://{address}?session.timeout.ms={session}{options}")
+            }
+            On::Redis => format!("redis://{address}?ttl={}s{options}", REDIS_TTL.as_secs()),
             On::Memory => self.memory_url(),
         }
     }
@@ -130,10 +148,16 @@ impl Server {
     /// # Errors
     /// When it cannot be reached.
     pub(crate) async fn observer(&self) -> Result<Bus, Failure> {
-        let url = match (&self.kafka, &self.redis) {
-            (Some(kafka), _) => format!("kafka://{}", kafka.inner_address()),
-            (_, Some(redis)) => redis.url().to_owned(),
-            _ => self.memory_url(),
+        let url = if let Some(kafka) = &self.kafka {
+            format!("kafka://{}", kafka.inner_address())
+        } else if let Some(cluster) = &self.cluster {
+            format!("kafka://{}", cluster.address())
+        } else if let Some(redis) = &self.redis {
+            redis.url().to_owned()
+        } else if let Some(pair) = &self.pair {
+            format!("redis://{}", pair.watch.address())
+        } else {
+            self.memory_url()
         };
         Ok(Bus::connect(&url).await?)
     }

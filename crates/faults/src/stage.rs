@@ -4,6 +4,7 @@ use crate::{
     actor::{Consume, Produce, Role, Spec},
     cast::Actor,
     evidence::{Evidence, File},
+    loss::Lost,
     observer::{self, Logged, Watch},
     payload,
     record::{Base, Entry, Recorder},
@@ -15,6 +16,7 @@ use bus::{Bus, Message, Name, TopicSpec};
 use bus_core::conformance::{Failure, checkers::Interruption};
 use std::{
     collections::{BTreeMap, BTreeSet},
+    ffi::OsString,
     path::PathBuf,
     time::{Duration, Instant},
 };
@@ -49,6 +51,14 @@ pub(crate) struct Stage<'a> {
     base: Base,
     watch: Watch,
     cuts: Vec<(Option<u32>, Instant, Instant)>,
+    /// Where actors connect, from now on.
+    pub(crate) url: String,
+    /// What actors have in their environment, from now on.
+    pub(crate) environment: Vec<(OsString, OsString)>,
+    /// Whether the server may lose what it confirmed, see [`Lost`].
+    pub(crate) lossy: bool,
+    /// What it lost, once it was judged.
+    pub(crate) lost: Lost,
     /// Changes what publishers and consumers do before they start.
     pub(crate) tune_produce: fn(&mut Produce),
     pub(crate) tune_consume: fn(&mut Consume),
@@ -75,6 +85,10 @@ impl<'a> Stage<'a> {
             base: Base::new(),
             watch,
             cuts: Vec::new(),
+            url: server.url(),
+            environment: Vec::new(),
+            lossy: false,
+            lost: Lost::default(),
             tune_produce: |_| {},
             tune_consume: |_| {},
         })
@@ -154,7 +168,8 @@ impl<'a> Stage<'a> {
     pub(crate) fn start(&mut self, role: Role) -> Result<u32, Failure> {
         let number = self.actors.len() as u32;
         let spec = Spec {
-            url: self.server.url(),
+            url: self.url.clone(),
+            environment: self.environment.clone(),
             number,
             seed: self.test.seed.wrapping_mul(1_000).wrapping_add(u64::from(number)),
             record: self.test.dir.join(format!("{number}.record")),
@@ -338,10 +353,14 @@ impl<'a> Stage<'a> {
     }
     /// Checks what always holds, of what was recorded so far.
     pub(crate) async fn judge(&mut self) -> Result<Numbers, Failure> {
-        let evidence = self.evidence()?;
+        let mut evidence = self.evidence()?;
         let log = observer::log(&self.bus, &self.topic).await?;
+        if self.lossy {
+            self.lost = Lost::take(&mut evidence, &log);
+        }
         let dead = self.dead_letters().await?;
-        let stored = self.watch.seen();
+        // What is lost takes stored positions back with it.
+        let stored = if self.lossy { Vec::new() } else { self.watch.seen() };
         let mut numbers = Numbers::default();
         judge(
             &Case {

@@ -58,6 +58,16 @@ impl Test {
             tokio::time::sleep(cycle / 4).await;
         }
     }
+    /// A part of it with records of its own.
+    pub(crate) fn part(&self, name: &str) -> Result<Self, Failure> {
+        let dir = self.dir.join(name);
+        std::fs::create_dir_all(&dir).map_err(Failure::new)?;
+        Ok(Self {
+            dir,
+            rng: Mutex::new(Rng::new(self.seed)),
+            ..*self
+        })
+    }
     pub(crate) fn random(&self, range: std::ops::RangeInclusive<u64>) -> u64 {
         self.rng.lock().within(&range)
     }

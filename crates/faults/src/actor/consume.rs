@@ -5,7 +5,7 @@ use crate::{
     payload,
     record::{self, Entry, Recorder},
 };
-use bus::{Bus, Bytes, Delivery, Message, Raw, Retry, Topic};
+use bus::{Bus, Bytes, Delivery, LossPolicy, Message, Raw, Retry, Topic};
 use bus_core::conformance::Failure;
 use bus_proxy::Rng;
 use parking_lot::Mutex;
@@ -42,6 +42,9 @@ pub(crate) async fn consume(
         Some(attempts) => subscribe.retry(retry.max_retries(attempts.saturating_sub(1))),
         None => subscribe.retry(retry.forever()).no_dead_letters(),
     };
+    if role.go_on {
+        subscribe = subscribe.on_data_loss(LossPolicy::GoOn);
+    }
     if role.exactly_once {
         subscribe = subscribe.exactly_once();
     }

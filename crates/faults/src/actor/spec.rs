@@ -1,7 +1,7 @@
 //! What an actor is to do.
 
 use serde::{Deserialize, Serialize};
-use std::path::PathBuf;
+use std::{ffi::OsString, path::PathBuf};
 
 /// What an actor is to do. Serialized, it is its command line.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -12,6 +12,9 @@ pub(crate) struct Spec {
     pub(crate) seed: u64,
     /// The file that it appends to.
     pub(crate) record: PathBuf,
+    /// Environment variables beside the test's own.
+    #[serde(skip)]
+    pub(crate) environment: Vec<(OsString, OsString)>,
     pub(crate) role: Role,
 }
 
@@ -55,6 +58,8 @@ pub(crate) struct Consume {
     /// Publishes each message to these topics with its ack.
     pub(crate) into: Vec<String>,
     pub(crate) exactly_once: bool,
+    /// Goes on behind what the broker lost; the loss is in its log.
+    pub(crate) go_on: bool,
 }
 
 impl Produce {
@@ -82,6 +87,7 @@ impl Consume {
             attempts: None,
             into: Vec::new(),
             exactly_once: false,
+            go_on: false,
         }
     }
 }

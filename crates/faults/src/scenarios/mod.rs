@@ -1,16 +1,25 @@
 //! The tests, one a file, in one table.
 
+mod broker_killed;
 mod chain;
+mod clocks;
 mod cuts;
+mod disk_full;
+mod failover;
 mod flood;
 mod frozen;
 mod half_open;
 mod kills;
+mod leader_killed;
 mod lifecycle;
 mod lost_replies;
+mod memory_full;
 mod poison;
+mod power_loss;
 mod put_off;
 mod resets;
+mod split_brain;
+mod too_few_in_sync;
 
 use crate::test::{
     Numbers,
@@ -87,6 +96,15 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         smoke
     ),
     scenario!("25", "lifecycle", [Kafka, Redis, Memory], 40, lifecycle::run),
+    scenario!("7", "broker-killed", [Kafka, Redis], 60, broker_killed::run),
+    scenario!("8", "power-loss", [Redis], 30, power_loss::run),
+    scenario!("9", "leader-killed", [Kafka], 60, leader_killed::run),
+    scenario!("10", "too-few-in-sync", [Kafka], 40, too_few_in_sync::run),
+    scenario!("11", "failover", [Redis], 30, failover::run),
+    scenario!("12", "split-brain", [Redis], 20, split_brain::run),
+    scenario!("21", "disk-full", [Kafka, Redis], 30, disk_full::run),
+    scenario!("22", "memory-full", [Redis], 30, memory_full::run),
+    scenario!("23", "clocks", [Kafka, Redis], 40, clocks::run),
     // The long ones, each asked for by name.
     scenario!(
         "chain",
