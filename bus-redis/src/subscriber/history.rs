@@ -21,7 +21,9 @@ pub(crate) struct History {
 impl History {
     /// The server may have another history now: what was read has to be compared with it.
     pub(super) fn remember(&mut self, shared: &Shared) {
-        for (key, held) in &shared.lock().held {
+        let mut state = shared.lock();
+        self.read.append(&mut state.read);
+        for (key, held) in &state.held {
             if let Some(read) = held.read {
                 self.read.insert(*key, read);
             }

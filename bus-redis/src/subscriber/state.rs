@@ -32,6 +32,9 @@ pub(crate) struct State {
     pub(crate) fatal: Option<Error>,
     /// Partitions that were just given back, and when: others go first.
     pub(crate) released: BTreeMap<(u32, u32), Instant>,
+    /// The last records that were read of shards that were lost. A commit may see another run of the server first, and
+    /// lose the shard; what was read is compared all the same.
+    pub(crate) read: BTreeMap<(u32, u32), u128>,
 }
 
 /// A shard that is ours.
@@ -133,7 +136,9 @@ impl State {
         if self.get(shard).is_none() {
             return false;
         }
-        self.held.remove(&(shard.topic, shard.partition));
+        let key = (shard.topic, shard.partition);
+        let read = self.held.remove(&key).and_then(|held| held.read);
+        self.read.extend(read.map(|read| (key, read)));
         self.notices.push_back(Notice::Event(Event::Lost(shard)));
         true
     }
