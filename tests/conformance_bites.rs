@@ -311,6 +311,9 @@ faults! {
     a_reset_drops_notes {
         keep_notes = KeepNotes => "what follows a reset to the beginning";
     }
+    unreadable_notes_mean_redelivery {
+        commit_highest = CommitHighest => "whose notes cannot be read";
+    }
     a_reset_moves_a_group {
         ignore_reset = IgnoreReset => "what follows a reset to the beginning";
     }

@@ -24,6 +24,7 @@ mod group;
 mod headers;
 pub mod layer;
 mod message;
+mod mutant;
 mod notices;
 pub mod partition;
 mod pattern;
@@ -59,6 +60,8 @@ pub use flow::{LossPolicy, Order, Owned};
 pub use group::{GroupSpec, MemberSpec, TopicLag};
 pub use headers::{Headers, HeadersIter, HeadersView, encode as encode_headers};
 pub use message::Message;
+#[doc(hidden)]
+pub use mutant::mutant;
 pub use notices::Notice;
 pub use pending::Pending;
 pub use publish::{Publish, Published, PublisherExt};

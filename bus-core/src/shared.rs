@@ -4,6 +4,7 @@ use crate::{
     Error, Expired, Limits, Room,
     delay::Outputs,
     flow::{Claims, Flow, Handout, Marks, Now, Verdict, Work},
+    mutant,
     stats::Counters,
     sync::Mutex,
     topics::Topics,
@@ -212,8 +213,9 @@ impl Core {
         } else {
             self.flow.awaited_marks(idle)
         };
+        let early = mutant("looked-before-parked") && marks.any();
         marks.park(awaited);
-        awaited != 0 && marks.any()
+        awaited != 0 && (early || marks.any() && !mutant("looked-before-parked"))
     }
 }
 

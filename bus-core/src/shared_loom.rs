@@ -7,6 +7,7 @@ use crate::{
     BatchBuilder, Event, Limits, Shard,
     flow::{Flow, FlowConfig, Handout, Verdict},
     sync::check,
+    topics::{Subscribed, Topics},
 };
 use loom::{
     sync::{Condvar, Mutex},
@@ -45,7 +46,12 @@ fn shared(window: usize, keys: &[&str]) -> Arc<Shared> {
     settings.in_flight = window;
     // Nothing happens by the time alone.
     settings.commit_every = Duration::from_secs(3600);
-    let shared = Shared::new(Flow::new(settings), vec!["t".into()], LIMITS);
+    let topic = Subscribed {
+        name: "t".into(),
+        dead_letter: None,
+    };
+    let topics = Arc::new(Topics::new([topic]));
+    let shared = Shared::new(Flow::new(settings), topics, LIMITS);
     let mut batch = BatchBuilder::default();
     for (position, key) in keys.iter().enumerate() {
         let key = Some(key.as_bytes());

@@ -5,7 +5,7 @@ use crate::{
     config::is_secret,
     native::{Conf, SetError},
 };
-use bus_core::{Error, ErrorKind, Result, partition::Partitioner};
+use bus_core::{Error, ErrorKind, Result, mutant, partition::Partitioner};
 use std::time::Duration;
 
 /// Options on which the bus's promises rest.
@@ -91,7 +91,10 @@ impl KafkaConfig {
             _ => "murmur2_random",
         };
         for (option, value) in [
-            ("enable.idempotence", "true"),
+            (
+                "enable.idempotence",
+                if mutant("publish-twice") { "false" } else { "true" },
+            ),
             ("acks", "all"),
             ("linger.ms", "0"),
             ("partitioner", partitioner),

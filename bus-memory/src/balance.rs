@@ -7,7 +7,7 @@ use crate::{
     topic::Topic,
     wakes::Wakes,
 };
-use bus_core::Shard;
+use bus_core::{Shard, mutant};
 use std::{collections::BTreeMap, sync::Arc};
 use tokio::time::Instant;
 
@@ -179,7 +179,10 @@ impl Slot {
             let gain = Gain {
                 shard,
                 topic: topic.clone(),
-                next: self.next,
+                next: match mutant("reset-to-latest") {
+                    true => partition.bounds().1,
+                    false => self.next,
+                },
                 end: partition.bounds().1,
                 partition,
                 notes: self.notes.clone(),

@@ -6,7 +6,9 @@ use crate::{
     topic::Topic,
     wakes::Wakes,
 };
-use bus_core::{Bytes, Error, ErrorKind, GroupSpec, MemberSpec, Name, Result, Shard, Start, TopicLag};
+use bus_core::{
+    Bytes, Error, ErrorKind, GroupSpec, MemberSpec, Name, Result, Shard, Start, TopicLag, mutant,
+};
 use parking_lot::Mutex;
 use std::{collections::BTreeMap, sync::Arc};
 use tokio::time::Instant;
@@ -264,7 +266,8 @@ impl State {
         let owner = self.members.get(&member)?;
         let board = self.boards.get_mut(owner.topics.get(shard.topic as usize)?)?;
         let slot = board.slots.get_mut(shard.partition as usize)?;
-        let ours = |owner: &Owner| owner.member == member && owner.shard == shard;
+        let ours =
+            |owner: &Owner| owner.member == member && owner.shard == shard || mutant("commit-unfenced");
         let topic = &board.topic;
         slot.owner
             .as_ref()

@@ -126,6 +126,7 @@ macro_rules! __conformance_catalog {
             }
             resets {
                 a_reset_drops_notes [24] "after a reset by an administrator nothing is skipped";
+                unreadable_notes_mean_redelivery [24] "notes that cannot be read settle nothing and hold nothing up";
                 a_reset_moves_a_group [24] "a reset moves a group, and is refused while it has live members";
             }
             limits {

@@ -8,7 +8,7 @@ use super::{
     shard::{Phase, ShardState},
     slots::State,
 };
-use crate::{Batch, Error, ErrorKind, Event, Name, Shard, position::format};
+use crate::{Batch, Error, ErrorKind, Event, Name, Shard, mutant, position::format};
 use std::{ops::Range, sync::Arc, time::Duration};
 
 impl Flow {
@@ -22,6 +22,15 @@ impl Flow {
                 notes,
             } => {
                 self.lost(shard.topic, shard.partition);
+                if mutant("ledger-reused") {
+                    let same = |s: &&mut ShardState| {
+                        (s.shard.topic, s.shard.partition) == (shard.topic, shard.partition)
+                    };
+                    if let Some(state) = self.shards.iter_mut().flatten().find(same) {
+                        (state.shard, state.phase) = (shard, Phase::Owned);
+                        return;
+                    }
+                }
                 let mut state = ShardState::new(shard, topic, next, &notes);
                 self.take_over(&mut state);
                 match self.shards.iter().position(Option::is_none) {
@@ -117,11 +126,11 @@ impl Flow {
                 _ => None,
             };
             match s.lane.and_then(|lane| self.lanes.push(lane, slot)) {
-                Some(before) => {
+                Some(before) if !mutant("two-heads") => {
                     self.slab[before].next = slot;
                     self.marks.set_followed(before, true);
                 }
-                None => self.make_head(slot, now),
+                _ => self.make_head(slot, now),
             }
         }
         if let Some(state) = &mut self.shards[index] {
@@ -164,6 +173,9 @@ impl Flow {
                 return;
             };
             self.stop(shard);
+            if mutant("ledger-reused") {
+                return;
+            }
             self.void_deliveries(shard);
             for slot in self.slab.of_shard(index as u32).collect::<Vec<_>>() {
                 self.bytes -= self.slab[slot].bytes;

@@ -5,7 +5,7 @@ use super::{
     machine::{Flow, Handout},
     slots::State,
 };
-use crate::{Record, sync::AtomicU32};
+use crate::{Record, mutant, sync::AtomicU32};
 use std::sync::{
     Arc,
     atomic::Ordering::{AcqRel, Acquire, Release},
@@ -111,7 +111,10 @@ impl Flow {
     pub fn recall(&mut self) {
         let mut unclaimed = Vec::new();
         for reader in &mut self.readers {
-            let claimed = reader.claims.0.swap(RECALLED, AcqRel) as usize;
+            let claimed = match mutant("recall-looks-only") {
+                true => reader.claims.0.load(Acquire),
+                false => reader.claims.0.swap(RECALLED, AcqRel),
+            } as usize;
             self.counters.delivered.add(claimed.min(reader.slots.len()));
             unclaimed.extend(std::mem::take(&mut reader.slots).into_iter().skip(claimed));
         }

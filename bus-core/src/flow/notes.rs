@@ -8,6 +8,7 @@
 //! They name *the position they belong to*: after a reset by any tool they do not match and are dropped, without
 //! which a reset backwards would silently skip messages. Unreadable notes mean redeliver.
 
+use crate::mutant;
 use bytes::Bytes;
 
 const VERSION: u8 = 1;
@@ -55,7 +56,13 @@ impl Notes {
     }
     /// Reads notes that were stored at `next`; empty for those of another position, another version, or garbage.
     pub fn decode(bytes: &[u8], next: u128) -> Self {
-        decode(bytes, next).unwrap_or_default()
+        decode(bytes, next).unwrap_or_else(|| {
+            let all = mutant("unreadable-notes-settle") && !bytes.is_empty();
+            Notes {
+                runs: Vec::from_iter(all.then_some((next, u128::MAX >> 1))),
+                attempts: Vec::new(),
+            }
+        })
     }
     /// Whether a record was settled.
     pub fn is_settled(&self, position: u128) -> bool {

@@ -7,7 +7,7 @@ use super::{
     notes::{Attempt, Notes},
     slots::{NIL, Slab},
 };
-use crate::{Done, Message, Name, Shard};
+use crate::{Done, Message, Name, Shard, mutant};
 use std::{collections::VecDeque, time::Instant};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -149,8 +149,16 @@ impl ShardState {
         outputs: &mut usize,
     ) -> Done {
         let mut carried = Vec::new();
+        let mut early = false;
+        if mutant("dead-letter-not-awaited") {
+            // Settled by this, and put out by the next.
+            for diverted in self.diverted.iter_mut().filter(|d| d.failures != u32::MAX) {
+                self.ledger.settle(diverted.seq);
+                (diverted.failures, early) = (u32::MAX, true);
+            }
+        }
         while let Some(diverted) = self.diverted.front() {
-            if *outputs > 0 && *outputs + diverted.outputs.len() > limits.outputs {
+            if early || *outputs > 0 && *outputs + diverted.outputs.len() > limits.outputs {
                 break;
             }
             *outputs += diverted.outputs.len();
@@ -165,7 +173,10 @@ impl ShardState {
         if !self.diverted.is_empty() {
             self.touch(now.mono);
         }
-        let next = self.ledger.next();
+        let next = match mutant("commit-highest") {
+            true => self.ledger.end(),
+            false => self.ledger.next(),
+        };
         let notes = self.current_notes(slab, now).encode(next, limits.notes);
         Done {
             shard: self.shard,
@@ -185,7 +196,10 @@ impl ShardState {
                 (slot.failures > 0).then_some(Attempt {
                     position: item.position,
                     failures: slot.failures,
-                    not_before: slot.not_before.map_or(0, |at| wall(at, now)),
+                    not_before: slot
+                        .not_before
+                        .filter(|_| !mutant("nack-timer-lost"))
+                        .map_or(0, |at| wall(at, now)),
                 })
             };
             notes.attempts = self.ledger.unsettled().filter_map(failed).collect();

@@ -4,11 +4,14 @@
 //! generation to compare: an ack is one `fetch_or` and one load.
 
 use crate::{
-    Batch, Message, Name,
+    Batch, Message, Name, mutant,
     sync::{AtomicU32, AtomicU64, Mutex},
 };
 use std::{
-    sync::{Arc, atomic::Ordering::SeqCst},
+    sync::{
+        Arc,
+        atomic::Ordering::{AcqRel, SeqCst},
+    },
     time::{Duration, Instant},
 };
 
@@ -62,7 +65,8 @@ impl Marks {
     /// Marks a slot as acknowledged; true: somebody waits for it and must be woken.
     // Sequentially consistent, because the waiter first parks and then looks at the bits, and we do the reverse.
     pub fn ack(&self, slot: u32) -> bool {
-        self.acked[slot as usize / 64].fetch_or(1 << (slot % 64), SeqCst);
+        let order = if mutant("ack-unordered") { AcqRel } else { SeqCst };
+        self.acked[slot as usize / 64].fetch_or(1 << (slot % 64), order);
         self.parked.load(SeqCst) != 0 && self.ends_wait(slot)
     }
     /// Leaves a verdict for a slot; true as in [`Self::ack`].

@@ -8,6 +8,7 @@ mod work;
 use crate::{
     Ack, Error, ErrorKind, Result, Room, Shard, Start, Subscriber,
     flow::Which,
+    mutant,
     notices::Notices,
     shared::{Shared, now},
 };
@@ -175,6 +176,10 @@ impl Pump {
                         let mut core = self.shared.core.lock();
                         core.flow.step(now());
                         running.flushes.push((core.flow.flush(), reply));
+                    }
+                    Some(Command::Drain(_, reply)) if mutant("close-without-drain") => {
+                        running.drained.push(reply);
+                        return true;
                     }
                     Some(Command::Drain(grace, reply)) => {
                         self.drain(running, grace);

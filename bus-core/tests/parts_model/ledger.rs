@@ -151,5 +151,5 @@ fn run(start: u128, ops: Vec<Op>) -> Result<(), TestCaseError> {
 #[test]
 fn a_ledger_says_what_is_settled() {
     let starts = prop_oneof![Just(0u128), Just(7), Just((1u128 << 64) - 9), Just(1 << 100)];
-    seeds::each(2_000, (starts, vec(op(), 1..120)), |(start, ops)| run(start, ops));
+    seeds::each(800, (starts, vec(op(), 1..120)), |(start, ops)| run(start, ops));
 }

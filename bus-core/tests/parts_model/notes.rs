@@ -164,12 +164,12 @@ fn round_trip(case: Case) -> Result<(), TestCaseError> {
 
 #[test]
 fn what_was_noted_comes_back_in_the_smallest_form() {
-    seeds::each(3_000, cases(), round_trip);
+    seeds::each(800, cases(), round_trip);
 }
 
 #[test]
 fn what_does_not_fit_is_left_out_from_the_end() {
-    seeds::each(2_000, (cases(), 0usize..400), |(case, limit)| {
+    seeds::each(400, (cases(), 0usize..400), |(case, limit)| {
         let (next, Some(notes)) = (case.0, notes(&case)) else {
             return Ok(());
         };
@@ -192,7 +192,7 @@ fn what_does_not_fit_is_left_out_from_the_end() {
 /// What is said below a position is forgotten, and only that.
 #[test]
 fn what_was_read_again_is_forgotten() {
-    seeds::each(1_000, (cases(), any::<prop::sample::Index>()), |(case, pick)| {
+    seeds::each(300, (cases(), any::<prop::sample::Index>()), |(case, pick)| {
         let Some(mut notes) = notes(&case).filter(|notes| notes.last().is_some()) else {
             return Ok(());
         };
@@ -242,7 +242,7 @@ fn spoils() -> impl Strategy<Value = Spoil> {
 
 #[test]
 fn what_cannot_be_read_settles_nothing() {
-    seeds::each(4_000, (cases(), spoils()), |(case, spoil)| {
+    seeds::each(1_000, (cases(), spoils()), |(case, spoil)| {
         let (next, Some(notes)) = (case.0, notes(&case)) else {
             return Ok(());
         };

@@ -71,7 +71,7 @@ fn run(ops: Vec<Op>) -> Result<(), TestCaseError> {
 
 #[test]
 fn the_table_leads_to_the_tail_of_each_lane() {
-    seeds::each(2_000, vec(op(), 1..150), run);
+    seeds::each(800, vec(op(), 1..150), run);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use super::{Command, Line, mailbox::Mailbox};
 use crate::{admin::Requests, kafka::Outputs};
 use async_trait::async_trait;
-use bus_core::{Ack, Done, Error, Message, Name, Result, Shard};
+use bus_core::{Ack, Done, Error, Message, Name, Result, Shard, mutant};
 use parking_lot::Mutex;
 use std::{
     collections::{BTreeMap, HashSet},
@@ -64,6 +64,10 @@ impl KafkaAck {
         }
         for (topic, (owners, messages)) in by_topic {
             let outcomes = match self.outputs.producer() {
+                Ok(producer) if mutant("dead-letter-not-awaited") => {
+                    drop(producer.take(&topic, messages));
+                    continue;
+                }
                 Ok(producer) => producer.publish(&topic, messages).await,
                 Err(error) => {
                     owners

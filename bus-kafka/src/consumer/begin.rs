@@ -15,7 +15,7 @@ use crate::{
     native::{Code, Event, Failure, List, Offset, Part as NativePart, TopicInfo},
     notes,
 };
-use bus_core::{Bytes, ErrorKind, Result, Shard, Start};
+use bus_core::{Bytes, ErrorKind, Result, Shard, Start, mutant};
 use std::{
     sync::Arc,
     time::{Duration, Instant},
@@ -208,6 +208,11 @@ impl Reader {
         for place in asking {
             let topic = self.topic(place);
             match parts.iter().find(|p| p.topic == *topic && p.partition == place.1) {
+                Some(part) if part.code.is_ok() && part.offset >= 0 && mutant("reset-to-latest") => {
+                    if let Ok(spec) = Spec::of(&Start::Latest, place.1) {
+                        self.look_up(Purpose::Open, Lookup::new(vec![((topic, place.1), spec)]));
+                    }
+                }
                 Some(part) if part.code.is_ok() && part.offset >= 0 => {
                     begin.push((place, part.offset, notes::decode(&part.metadata)));
                 }

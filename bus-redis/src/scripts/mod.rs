@@ -1,6 +1,8 @@
 //! The scripts, each a file of its own; every one checks first and writes afterwards, because the server never rolls
 //! back a script that fails half-way.
 
+mod mutants;
+
 /// A script, by what it does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(usize)]
@@ -55,6 +57,12 @@ impl Script {
         (Script::History, source!(drains "history.lua")),
         (Script::Keys, source!(drains "keys.lua")),
     ];
+    /// What the server gets, by the scripts' numbers.
+    pub(crate) fn sources() -> impl Iterator<Item = String> {
+        Self::ALL
+            .into_iter()
+            .map(|(script, source)| mutants::of(script, source))
+    }
 }
 
 #[cfg(test)]

@@ -122,7 +122,7 @@ impl Conn {
     /// Makes the scripts known to the server, again after a `SCRIPT FLUSH`.
     pub(crate) async fn load_scripts(&mut self) -> Result<()> {
         let mut load = Pipeline::new();
-        for (_, source) in Script::ALL {
+        for source in Script::sources() {
             load.add(&[b"SCRIPT", b"LOAD", source.as_bytes()]);
         }
         let replies = self.call(&load).await?;

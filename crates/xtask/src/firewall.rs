@@ -1,4 +1,5 @@
-//! The dependency firewall: `bus-core` knows no backend, no serialization format and no HTTP stack.
+//! The firewalls: `bus-core` knows no backend, no serialization format and no HTTP stack, and no build that a user of
+//! `bus` can ask for has the mutants of the tests in it.
 
 use crate::Done;
 use crate::cargo::cargo;
@@ -40,7 +41,34 @@ pub(crate) fn run() -> Done {
             .into());
         }
     }
+    for features in [&[][..], &["--all-features"]] {
+        let mut tree = cargo([
+            "tree",
+            "-p",
+            "bus",
+            "-e",
+            "normal",
+            "--prefix",
+            "none",
+            "-f",
+            "{p} [{f}]",
+        ]);
+        let tree = output(tree.args(features))?;
+        if !tree.contains("bus-core v") || has_mutants(&tree) {
+            return Err("`bus` is built with the mutants of its tests".into());
+        }
+    }
     Ok(())
+}
+
+/// Whether a package in a tree whose lines end with features has this one.
+fn has_mutants(tree: &str) -> bool {
+    let features = |line: &str| {
+        line.rsplit_once('[')
+            .map(|(_, features)| features.replace(']', ","))
+    };
+    let mut all = tree.lines().filter_map(features);
+    all.any(|features| features.split(',').any(|feature| feature.trim() == "mutants"))
 }
 
 /// The way from the root to each forbidden package in a tree whose lines start with their depth.
@@ -62,6 +90,17 @@ fn forbidden(tree: &str) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn mutants_are_seen() {
+        assert!(has_mutants(
+            "bus v0.1.0 (/x) [default]\nbus-core v0.1.0 (/x) [conformance,mutants]\n"
+        ));
+        assert!(has_mutants("bus-core v0.1.0 (/x) [mutants] (*)"));
+        assert!(!has_mutants(
+            "bus-core v0.1.0 (/mutants) [default,unmutants]\nx v1.0.0 []\n"
+        ));
+    }
 
     #[test]
     fn the_offender_is_named_with_its_way_in() {

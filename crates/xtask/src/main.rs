@@ -11,6 +11,7 @@ mod firewall;
 mod interrupt;
 mod loom;
 mod matrix;
+mod mutants;
 mod report;
 mod servers;
 mod step;
@@ -42,6 +43,8 @@ enum Command {
     Matrix(matrix::Arguments),
     /// Run every check that needs no server: format, lints, documentation, features, dependencies.
     Check,
+    /// See that the tests find deliberate faults, and write the table of them.
+    Mutants(mutants::Arguments),
 }
 
 /// What a command comes to; an error is a sentence for the terminal.
@@ -60,6 +63,7 @@ fn main() -> ExitCode {
         Command::Faults(arguments) => faults::run(&arguments),
         Command::Matrix(arguments) => matrix::run(&arguments),
         Command::Check => check::run(),
+        Command::Mutants(arguments) => mutants::run(&arguments),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

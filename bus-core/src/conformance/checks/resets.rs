@@ -1,13 +1,16 @@
 //! Resets: an administrator moves a group, and nothing of before holds it back.
 
 use crate::{
-    Delivery, ErrorKind, Start,
+    Delivery, Done, ErrorKind, Start,
     conformance::{
         Lab, Proof,
+        checks::commits::owned,
+        driver::done,
         member::payloads,
         work::{id_of, names, unkeyed},
     },
 };
+use bytes::Bytes;
 use std::time::Duration;
 
 pub(crate) async fn a_reset_drops_notes(lab: &Lab) -> Proof {
@@ -38,6 +41,31 @@ pub(crate) async fn a_reset_drops_notes(lab: &Lab) -> Proof {
         payloads(&rest),
         names(&sent),
         "what follows a reset to the beginning"
+    );
+    Ok(())
+}
+
+pub(crate) async fn unreadable_notes_mean_redelivery(lab: &Lab) -> Proof {
+    let mut o = owned(lab).await?;
+    // Of no version, of a later version, cut short, and of another library.
+    let notes = [
+        Bytes::from_static(&[0xff; 40]),
+        Bytes::from_static(&[200, 0, 1, 0, 1, 2, 9, 0]),
+        Bytes::from_static(&[1]),
+        Bytes::from_static(b"{\"offset\": 7}"),
+    ];
+    for (gain, notes) in o.gains.iter().zip(notes) {
+        let next = o.behind[gain.shard.partition as usize % 4][0];
+        let done = done(gain.shard, next);
+        o.seat.store(Done { notes, ..done }).await?;
+    }
+    o.seat.close().await?;
+    let mut reader = lab.join(lab.subscribe(&o.bus, &o.topic, &o.group)).await?;
+    let rest = lab.rest(&o.bus, &o.topic, &mut reader).await?;
+    ensure_eq!(
+        payloads(&rest),
+        names(&unkeyed("m", 4, 20)[4..]),
+        "what follows positions whose notes cannot be read"
     );
     Ok(())
 }

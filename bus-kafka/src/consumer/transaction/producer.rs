@@ -7,7 +7,7 @@ use crate::{
     native::{Client, Refusal},
     producer::Producer,
 };
-use bus_core::{Error, ErrorKind, Message, Name, Result};
+use bus_core::{Error, ErrorKind, Message, Name, Result, mutant};
 use std::{
     sync::Arc,
     time::{Duration, Instant},
@@ -50,7 +50,7 @@ impl Transactional {
     pub(super) fn ready(&mut self, deadline: Instant) -> Result<Arc<Producer>> {
         if let Some(producer) = &self.current {
             let unanswered = producer.client().unanswered();
-            if !producer.is_dead() && unanswered == 0 {
+            if !producer.is_dead() && (unanswered == 0 || mutant("producer-reused")) {
                 return Ok(producer.clone());
             }
             tracing::debug!(

@@ -51,13 +51,13 @@ impl Server {
             .arg("$")
             .arg("MKSTREAM");
         pipe.exec(&mut connection).unwrap();
-        let load = |(_, source): &(Script, &str)| {
+        let load = |source: String| {
             cmd("SCRIPT")
-                .arg(&["LOAD", source])
+                .arg(&["LOAD", &source])
                 .query(&mut connection)
                 .unwrap()
         };
-        let scripts = Script::ALL.iter().map(load).collect();
+        let scripts = Script::sources().map(load).collect();
         Self {
             connection,
             scripts,
