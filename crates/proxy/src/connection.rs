@@ -34,6 +34,7 @@ pub(crate) async fn carry(mut client: TcpStream, shared: Arc<Shared>) {
         c.connections += 1;
         number = c.connections;
     });
+    let _open = Open::new(&shared);
     let _ = (client.set_nodelay(true), server.set_nodelay(true));
     let end = tokio::select! {
         end = both((&mut client, &mut server), &shared, number) => end,
@@ -54,6 +55,22 @@ pub(crate) async fn carry(mut client: TcpStream, shared: Arc<Shared>) {
             }
         }
         End::Finished | End::HungUp => {}
+    }
+}
+
+/// Counts a connection while it is open, however it ends.
+struct Open<'a>(&'a Shared);
+
+impl<'a> Open<'a> {
+    fn new(shared: &'a Shared) -> Self {
+        shared.count(|c| c.open += 1);
+        Self(shared)
+    }
+}
+
+impl Drop for Open<'_> {
+    fn drop(&mut self) {
+        self.0.count(|c| c.open -= 1);
     }
 }
 

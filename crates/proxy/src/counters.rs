@@ -8,6 +8,8 @@ use std::collections::HashMap;
 pub struct Counters {
     /// Connections that were made through it.
     pub connections: u64,
+    /// Of those, the ones that are open now.
+    pub open: u64,
     /// Connections that were turned away because the upstream is not known or not there.
     pub turned_away: u64,
     /// Connections that it reset, or whose reset by one side it passed on to the other.
