@@ -12,6 +12,7 @@ use crate::{
     registry,
     subscriber::{MemorySubscriber, Seat},
     topic::Topic,
+    wakes::Wakes,
 };
 use async_trait::async_trait;
 use bus_core::{
@@ -86,6 +87,23 @@ impl Memory {
             "" => Ok(Self::with_config(config)),
             name => Self::named_with(name, config),
         }
+    }
+
+    /// Removes the records of a partition that lie before this position, as retention would, whoever has not read them
+    /// yet: readers that had not get `DataLoss`.
+    /// # Errors
+    /// `TopicMissing`; `Invalid` for a partition that the topic does not have.
+    pub fn trim(&self, topic: &str, partition: u32, before: u128) -> Result<()> {
+        let mut wakes = Wakes::default();
+        let found = self.hub.topic(topic)?;
+        let place = found.partition(partition).ok_or_else(|| {
+            let count = found.count();
+            Error::invalid(format!(
+                "topic `{topic}` has {count} partitions, and no {partition}"
+            ))
+        })?;
+        let _gone = place.log.lock().trim(before, &mut wakes);
+        Ok(())
     }
 
     fn join(&self, group: &Name, topics: &[Name], start: &Start) -> Result<(Seat, Arc<dyn Ack>, Arc<Inbox>)> {
