@@ -86,6 +86,10 @@ faults! {
     a_dropped_publish_cancels_nothing {
         take_late = TakeLate => "the next delivery: not within";
     }
+    given_up_publishes_keep_no_room {
+        stuck_when_given_up = StuckWhenGivenUp => "publishing 1 messages: not within" | "a raw publish: not within";
+        lose_every = LoseEvery(30_000) => "messages are stored: not within";
+    }
     a_closed_bus_refuses {
         publish_after_close = PublishAfterClose => "publishing after close";
     }
@@ -137,6 +141,9 @@ faults! {
         forget_once = ForgetOnce => "what comes while one waits for its retry";
     }
     two_groups_with_failures_keep_key_order {
+        reverse_batches = ReverseBatches => "was settled";
+    }
+    two_groups_with_failures_keep_partition_order {
         reverse_batches = ReverseBatches => "was settled";
     }
     nacked_comes_back {
@@ -259,6 +266,9 @@ faults! {
     partitions_move_while_handlers_run {
         losing_untold = LosingUntold => "came again without a cause";
     }
+    a_live_group_is_not_deleted {
+        delete_live = DeleteLive => "deleting a group with live members";
+    }
     reopened_mid_stream {
         commit_nothing = CommitNothing => "came again without a cause";
         lose_every = LoseEvery(4_999) => "1 are open";
@@ -284,6 +294,9 @@ faults! {
     a_cancelled_next_leaves_no_trace {
         duplicate_every = DuplicateEvery(300) => "came";
     }
+    a_subscribe_given_up_leaves_no_member {
+        leave_members = LeaveMembers => "the only member that is left";
+    }
     a_late_group_sees_history {
         start_at_latest = StartAtLatest => "what a group sees that is made after the publish";
     }
@@ -307,6 +320,23 @@ faults! {
     }
     added_partitions_are_read_from_their_start {
         added_at_latest = AddedAtLatest => "of 2: the next delivery";
+    }
+    what_retention_took_is_told {
+        loss_untold = LossUntold => "an event: not within";
+        loss_inexact = LossInexact => "what was lost, by partition";
+    }
+    data_loss_stops_or_goes_on {
+        loss_untold = LossUntold => "and nobody was told" | "a loss: not within";
+    }
+    an_inbox_sees_what_follows {
+        resolve_late = ResolveLate => "round 0";
+    }
+    a_reply_never_overtakes_its_inbox {
+        resolve_late = ResolveLate => "the reply to request 0: the next delivery";
+    }
+    outputs_equal_inputs_under_crashes {
+        torn_commits = TornCommits => "the next output of its key";
+        drop_outputs = DropOutputs => "the next delivery: not within" | "the next output of its key";
     }
     a_reset_drops_notes {
         keep_notes = KeepNotes => "what follows a reset to the beginning";
@@ -413,6 +443,36 @@ faults! {
     }
     a_deleted_topic_is_told {
         deletion_untold = DeletionUntold => "an event: not within";
+    }
+    a_restart_of_the_broker_loses_nothing {
+        lose_when_harmed = LoseWhenHarmed => "are open";
+    }
+    a_stopped_broker_is_waited_for {
+        lose_when_harmed = LoseWhenHarmed => "has an outcome although";
+        silent_when_harmed = SilentWhenHarmed => "more messages are acknowledged: not within";
+    }
+    a_network_that_is_cut_comes_back {
+        silent_when_harmed = SilentWhenHarmed => "more messages are acknowledged: not within";
+        lose_when_harmed = LoseWhenHarmed => "are open";
+    }
+    connections_that_are_reset_are_made_anew {
+        silent_when_harmed = SilentWhenHarmed => "more messages are acknowledged: not within";
+        lose_when_harmed = LoseWhenHarmed => "are open";
+    }
+    a_lost_reply_makes_no_duplicate {
+        resend_anew = ResendAnew => "what is stored of key k0";
+    }
+    a_late_request_makes_no_duplicate {
+        resend_anew = ResendAnew => "what is stored of key k0";
+    }
+    a_publish_that_times_out_is_honest {
+        unknown_as_not_stored = UnknownAsNotStored => "was said to be not stored, and is in the log";
+        confirm_failures = ConfirmFailures => "was confirmed while nothing gets through";
+    }
+    nothing_is_left_after_a_close {
+        leak_tasks = LeakTasks => "tasks and";
+        leak_connections = LeakConnections => "connections are left";
+        never_leaves = NeverLeaves => "members are left";
     }
     what_other_programs_wrote_arrives {
         skip_foreign = SkipForeign => "the next delivery: not within";

@@ -1,11 +1,21 @@
 //! Kafka, at the address of an environment variable.
 
+use super::private::{Behind, Hasty, Kind};
 use async_trait::async_trait;
 use bus::{
     Backend, Error, Message, Result,
     backend::{Kafka, KafkaConfig},
 };
-use bus_core::conformance::Harness;
+use bus_core::{
+    ErrorKind,
+    conformance::{Harness, Private},
+};
+use rdkafka::{
+    ClientConfig, Offset, TopicPartitionList,
+    admin::{AdminClient, AdminOptions},
+    client::DefaultClientContext,
+    error::{KafkaError, RDKafkaErrorCode},
+};
 use std::{process::Stdio, sync::Arc, time::Duration};
 use tokio::{io::AsyncWriteExt, process::Command};
 
@@ -24,6 +34,15 @@ impl OnKafka {
         Self {
             address: super::address(variable),
         }
+    }
+}
+
+impl OnKafka {
+    /// Another program's client.
+    fn admin(&self) -> Result<AdminClient<DefaultClientContext>> {
+        let mut config = ClientConfig::new();
+        let made = config.set("bootstrap.servers", &self.address).create();
+        made.map_err(|e| Error::unavailable("a client of another program").source(e))
     }
 }
 
@@ -66,5 +85,46 @@ impl Harness for OnKafka {
             true => Ok(Message::new("by hand").keyed("k1").header("trace", "7")),
             false => Err(Error::invalid("kcat failed")),
         }
+    }
+    /// `DeleteRecords`, as `kafka-delete-records.sh` does it.
+    async fn trim(&self, topic: &str, partition: u32, before: u128) -> Result<()> {
+        let failed = |e: KafkaError| Error::unavailable("deleting records").source(e);
+        let mut list = TopicPartitionList::new();
+        list.add_partition_offset(topic, partition as i32, Offset::Offset(before as i64))
+            .map_err(failed)?;
+        let deleted = self.admin()?.delete_records(&list, &AdminOptions::new()).await;
+        for element in deleted.map_err(failed)?.elements() {
+            element.error().map_err(failed)?;
+        }
+        Ok(())
+    }
+    /// Kafka refuses that itself while the group has members.
+    async fn destroy(&self, group: &str, _topic: &str) -> Result<()> {
+        let failed = |e: KafkaError| Error::unavailable("deleting a group").source(e);
+        let deleted = self.admin()?.delete_groups(&[group], &AdminOptions::new()).await;
+        for result in deleted.map_err(failed)? {
+            match result {
+                Ok(_) => {}
+                Err((_, RDKafkaErrorCode::NonEmptyGroup)) => {
+                    return Err(Error::new(ErrorKind::Conflict, "the group has members"));
+                }
+                Err((_, code)) => return Err(failed(KafkaError::AdminOp(code))),
+            }
+        }
+        Ok(())
+    }
+    async fn private(&self) -> Result<Arc<dyn Private>> {
+        let near = |address: &str| Self {
+            address: address.to_owned(),
+        };
+        Ok(Arc::new(Behind::wait(Kind::Kafka, near).await?))
+    }
+}
+
+#[async_trait]
+impl Hasty for OnKafka {
+    async fn hasty(&self, publish_timeout: Duration) -> Result<Arc<dyn Backend>> {
+        let config = KafkaConfig::new(self.address.as_str()).publish_deadline(publish_timeout);
+        Ok(Arc::new(Kafka::connect(config).await?))
     }
 }

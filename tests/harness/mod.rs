@@ -5,7 +5,11 @@
 pub(crate) mod kafka;
 pub(crate) mod layers;
 #[cfg(feature = "memory")]
+mod link;
+#[cfg(feature = "memory")]
 pub(crate) mod memory;
+#[cfg(any(feature = "kafka", feature = "redis"))]
+mod private;
 #[cfg(feature = "redis")]
 pub(crate) mod redis;
 

@@ -1,14 +1,15 @@
 //! Redis, at the address of an environment variable.
 
+use super::private::{Behind, Hasty, Kind};
 use async_trait::async_trait;
 use bus::{
     Backend, Error, Message, Result,
     backend::{Redis, RedisConfig},
 };
-use bus_core::conformance::Harness;
+use bus_core::conformance::{Harness, Private};
 use std::{sync::Arc, time::Duration};
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
+    io::{AsyncBufReadExt, AsyncWriteExt, BufReader},
     net::TcpStream,
 };
 use url::Url;
@@ -16,24 +17,53 @@ use url::Url;
 /// Shorter than the default, so that the checks that wait for it are short; far longer than a busy machine stalls.
 const LEASE: Duration = Duration::from_secs(3);
 
+/// Longer than the default, so that a publish outlasts whatever a check does to the network.
+const PUBLISH: Duration = Duration::from_secs(90);
+
 /// A Redis server.
 #[derive(Debug)]
 pub(crate) struct OnRedis {
     address: String,
     host: String,
     port: u16,
+    /// What a private one of it is.
+    kind: Kind,
 }
 
 impl OnRedis {
     /// The server that this environment variable names.
     pub(crate) fn new(variable: &'static str) -> Self {
-        let address = super::address(variable);
-        let url = Url::parse(&address).unwrap_or_else(|e| panic!("{variable} is no URL: {e}"));
+        let kind = match variable {
+            "BUS_TEST_REDIS_8" => Kind::Redis8,
+            _ => Kind::Redis7,
+        };
+        Self::at(&super::address(variable), kind)
+    }
+    fn at(address: &str, kind: Kind) -> Self {
+        let url = Url::parse(address).unwrap_or_else(|e| panic!("{address} is no URL: {e}"));
         let host = url.host_str().unwrap_or("127.0.0.1").to_owned();
         Self {
-            address,
+            address: address.to_owned(),
             host,
             port: url.port().unwrap_or(6379),
+            kind,
+        }
+    }
+}
+
+impl OnRedis {
+    /// A command as a person types it; an error where the server says so.
+    async fn by_hand(&self, command: &str) -> Result<()> {
+        let failed = |e: std::io::Error| Error::unavailable("a command by hand").source(e);
+        let socket = TcpStream::connect((self.host.as_str(), self.port)).await;
+        let mut socket = BufReader::new(socket.map_err(failed)?);
+        let line = format!("{command}\r\n");
+        socket.write_all(line.as_bytes()).await.map_err(failed)?;
+        let mut answer = String::new();
+        socket.read_line(&mut answer).await.map_err(failed)?;
+        match answer.strip_prefix('-') {
+            Some(error) => Err(Error::invalid(format!("`{command}` by hand: {error}"))),
+            None => Ok(()),
         }
     }
 }
@@ -47,7 +77,9 @@ impl Harness for OnRedis {
         &self.address
     }
     async fn backend(&self) -> Result<Arc<dyn Backend>> {
-        let config = RedisConfig::new(self.host.as_str(), self.port).ttl(LEASE);
+        let config = RedisConfig::new(self.host.as_str(), self.port)
+            .ttl(LEASE)
+            .publish_timeout(PUBLISH);
         Ok(Arc::new(Redis::connect(config).await?))
     }
     fn session(&self) -> Duration {
@@ -58,17 +90,33 @@ impl Harness for OnRedis {
     }
     /// `XADD` with fields of its own, as a person types it.
     async fn foreign(&self, topic: &str) -> Result<Message> {
-        let failed = |e: std::io::Error| Error::unavailable("XADD by hand").source(e);
-        let mut socket = TcpStream::connect((self.host.as_str(), self.port))
-            .await
-            .map_err(failed)?;
-        let command = format!("XADD {topic}:{{1}} * user anna note hello\r\n");
-        socket.write_all(command.as_bytes()).await.map_err(failed)?;
-        let mut answer = [0; 1];
-        socket.read_exact(&mut answer).await.map_err(failed)?;
-        if answer != *b"$" {
-            return Err(Error::invalid("the server refused XADD by hand"));
-        }
+        self.by_hand(&format!("XADD {topic}:{{1}} * user anna note hello"))
+            .await?;
         Ok(Message::new(r#"{"user":"anna","note":"hello"}"#))
+    }
+    async fn trim(&self, topic: &str, partition: u32, before: u128) -> Result<()> {
+        let (ms, sequence) = (before >> 64, before as u64);
+        let command = format!("XTRIM {topic}:{{{partition}}} MINID {ms}-{sequence}");
+        self.by_hand(&command).await
+    }
+    /// As a person does who cleans up by hand.
+    async fn destroy(&self, group: &str, topic: &str) -> Result<()> {
+        for partition in 0..4 {
+            self.by_hand(&format!("XGROUP DESTROY {topic}:{{{partition}}} {group}"))
+                .await?;
+        }
+        Ok(())
+    }
+    async fn private(&self) -> Result<Arc<dyn Private>> {
+        let near = |address: &str| Self::at(&format!("redis://{address}"), self.kind);
+        Ok(Arc::new(Behind::wait(self.kind, near).await?))
+    }
+}
+
+#[async_trait]
+impl Hasty for OnRedis {
+    async fn hasty(&self, publish_timeout: Duration) -> Result<Arc<dyn Backend>> {
+        let config = RedisConfig::new(self.host.as_str(), self.port).publish_timeout(publish_timeout);
+        Ok(Arc::new(Redis::connect(config).await?))
     }
 }

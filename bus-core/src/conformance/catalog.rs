@@ -19,6 +19,7 @@ macro_rules! __conformance_catalog {
                 enqueue_and_flush [] "a flush waits for what was enqueued, and says what was not stored";
                 receipts_say_where [] "a receipt names the partition and position at which the message is read";
                 a_dropped_publish_cancels_nothing [] "a publish whose future is dropped is stored all the same, once";
+                given_up_publishes_keep_no_room [] "publishes that are given up keep no room: as many as there is room for, and more follow";
                 a_closed_bus_refuses [] "after a close there is a typed refusal, a second close is a no-op, and nothing enqueued is forgotten";
             }
             fidelity {
@@ -41,6 +42,7 @@ macro_rules! __conformance_catalog {
                 order_of_a_partition [] "by partition, one delivery runs at a time, in log order, across nacks";
                 without_order_a_nack_holds_nobody_up [] "without order, a nacked message holds up no other of its key";
                 two_groups_with_failures_keep_key_order [] "two groups keep the order of keys while every 100th call fails";
+                two_groups_with_failures_keep_partition_order [] "two groups keep the order of explicit partitions while every 100th call fails";
             }
             settling {
                 nacked_comes_back [] "what is nacked comes back, as the next attempt";
@@ -92,6 +94,7 @@ macro_rules! __conformance_catalog {
                 twenty_topics_at_once [] "20 topics are published to and read at once, five by one subscription";
                 every_member_gets_work [9] "every live member gets work while there are partitions";
                 a_member_joins_mid_stream [8] "a member joins under load: nothing is lost, nothing comes twice";
+                a_live_group_is_not_deleted [15] "a group with live members is not deleted under them, or they are told; nothing starts over in silence";
                 partitions_move_while_handlers_run [4] "members come and go while handlers run: no key is in two members at once";
             }
             lifecycle {
@@ -103,6 +106,7 @@ macro_rules! __conformance_catalog {
                 many_close_at_once [2] "members that close at the same time lose nothing and repeat nothing";
                 a_closed_subscription_is_over [] "after a close there is nothing more, a second one is a no-op, and a late settle does no harm";
                 a_cancelled_next_leaves_no_trace [] "a call of next that is given up takes nothing away";
+                a_subscribe_given_up_leaves_no_member [] "a subscribe that is given up leaves no member that keeps partitions from others";
             }
             start {
                 a_late_group_sees_history [] "a group that is made after the publish sees what was published";
@@ -123,6 +127,17 @@ macro_rules! __conformance_catalog {
                 a_range_is_replayed_and_ends [] "a range is replayed and ends, and a live group does not notice";
                 gained_and_lost_are_told [] "partitions that are gained and lost are told, before their first message and at the end";
                 a_pattern_finds_topics [] "a pattern reads what matches, finds topics that appear, and lets deleted ones go";
+            }
+            retention {
+                what_retention_took_is_told [23] "what was removed before it was read is told, once, with the exact range";
+                data_loss_stops_or_goes_on [23] "what was removed before it was read ends the subscription, each time, unless it was told to go on";
+            }
+            requests {
+                an_inbox_sees_what_follows [28] "who subscribes at the latest sees what is stored after subscribing returned";
+                a_reply_never_overtakes_its_inbox [28] "a reply that is sent at once finds its inbox";
+            }
+            chains {
+                outputs_equal_inputs_under_crashes [22] "exactly once: the output is the input, once and in order, while members crash";
             }
             resets {
                 a_reset_drops_notes [24] "after a reset by an administrator nothing is skipped";
@@ -164,6 +179,20 @@ macro_rules! __conformance_catalog {
                 ownership_overtakes_records [26] "a shard that has to leave is told although records wait for room";
                 nothing_follows_losing [26] "no record of a shard follows the word that it has to leave";
                 a_deleted_topic_is_told [15] "a topic that is deleted is told, with every shard of it, once";
+            }
+            broker {
+                a_restart_of_the_broker_loses_nothing [] "a server that is killed and started again at one third and one half of 10 000 messages loses none, and stores none twice";
+                a_stopped_broker_is_waited_for [] "while the server is down nothing is confirmed and the bus says so; then all goes on";
+            }
+            network {
+                a_network_that_is_cut_comes_back [] "after the network was cut for longer than a session everything goes on, and nothing is lost or stored twice";
+                connections_that_are_reset_are_made_anew [] "connections that are reset are made anew, and nothing is lost or stored twice";
+                a_lost_reply_makes_no_duplicate [21] "a publish whose reply is lost is stored once, and confirmed";
+                a_late_request_makes_no_duplicate [21] "a publish that arrives long after it was sent again is stored once, in order";
+                a_publish_that_times_out_is_honest [20] "a publish that times out is not stored, or says that it is unknown";
+            }
+            traces {
+                nothing_is_left_after_a_close [17] "after a close no task, connection or member is left";
             }
         }
     };

@@ -28,6 +28,13 @@ impl Check {
     }
 }
 
+impl Check {
+    /// Whether it harms the server, and so needs one of its own.
+    pub(crate) fn harms(&self) -> bool {
+        matches!(self.theme, "broker" | "network" | "traces")
+    }
+}
+
 impl fmt::Debug for Check {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Check")

@@ -144,6 +144,10 @@ impl History {
     pub fn failure(&self) -> Option<String> {
         self.log.lock().failure.clone()
     }
+    /// Why somebody had to stop, which was to be.
+    pub fn forgive(&self) -> Option<String> {
+        self.log.lock().failure.take()
+    }
     /// Messages that were published and not acknowledged so far.
     pub fn open(&self) -> Vec<Id> {
         let log = self.log.lock();

@@ -1,6 +1,6 @@
 //! What a check works with: names of its own, buses as different processes would have them, and patience.
 
-use super::{Failure, Harness, History, Proof};
+use super::{Failure, Harness, History, Private, Proof};
 use crate::{Backend, Bus, Raw, Topic, TopicSpec};
 use bytes::Bytes;
 use parking_lot::Mutex;
@@ -22,6 +22,8 @@ pub(crate) type Feed = Topic<Bytes, Raw>;
 #[derive(Clone, Debug)]
 pub(crate) struct Lab {
     harness: Arc<dyn Harness>,
+    private: Option<Arc<dyn Private>>,
+    more: Duration,
     prefix: Arc<str>,
     groups: Arc<Mutex<Vec<String>>>,
     numbers: Arc<AtomicU64>,
@@ -31,10 +33,24 @@ impl Lab {
     pub(crate) fn new(harness: Arc<dyn Harness>) -> Self {
         Self {
             harness,
+            private: None,
+            more: Duration::ZERO,
             prefix: unique().into(),
             groups: Arc::default(),
             numbers: Arc::default(),
         }
+    }
+    /// On a server that may be harmed.
+    pub(crate) fn private(private: Arc<dyn Private>) -> Self {
+        Self {
+            private: Some(private.clone()),
+            ..Self::new(private)
+        }
+    }
+    /// The server that may be harmed, and the way to it.
+    pub(crate) fn server(&self) -> Result<&dyn Private, Failure> {
+        let none = || Failure::new("this check has no server of its own");
+        self.private.as_deref().ok_or_else(none)
     }
     pub(crate) fn harness(&self) -> &dyn Harness {
         &*self.harness
@@ -75,11 +91,15 @@ impl Lab {
             .map_err(Failure::from)
     }
     pub(crate) fn patience(&self) -> Duration {
-        self.harness.patience()
+        self.harness.patience() + self.more
+    }
+    /// The same, with so much more patience.
+    pub(crate) fn patient(&self, more: Duration) -> Self {
+        Self { more, ..self.clone() }
     }
     /// How long a partition of a member that crashed may take to come to another one.
     pub(crate) fn takeover(&self) -> Duration {
-        self.harness.session() + self.harness.patience()
+        self.harness.session() + self.patience()
     }
     /// What this comes to, if it comes in time.
     pub(crate) async fn within<T>(

@@ -1,17 +1,18 @@
 //! A harness whose backends are wrapped: the suite has to hold through every layer.
 
-use super::Harness;
+use super::{
+    Harness, Private,
+    server::{Server, Wrap},
+};
 use crate::{Backend, Message, Result};
 use async_trait::async_trait;
 use std::{fmt, sync::Arc, time::Duration};
-
-type Wrap = dyn Fn(Arc<dyn Backend>) -> Arc<dyn Backend> + Send + Sync;
 
 /// A harness around another one, with a layer around each of its backends.
 pub struct Layered {
     name: String,
     harness: Arc<dyn Harness>,
-    wrap: Box<Wrap>,
+    wrap: Arc<Wrap>,
 }
 
 impl Layered {
@@ -24,7 +25,7 @@ impl Layered {
         Self {
             name: format!("{} through {layer}", harness.name()),
             harness,
-            wrap: Box::new(wrap),
+            wrap: Arc::new(wrap),
         }
     }
 }
@@ -55,5 +56,21 @@ impl Harness for Layered {
     }
     async fn foreign(&self, topic: &str) -> Result<Message> {
         self.harness.foreign(topic).await
+    }
+    async fn trim(&self, topic: &str, partition: u32, before: u128) -> Result<()> {
+        self.harness.trim(topic, partition, before).await
+    }
+    async fn destroy(&self, group: &str, topic: &str) -> Result<()> {
+        self.harness.destroy(group, topic).await
+    }
+    async fn private(&self) -> Result<Arc<dyn Private>> {
+        let inner = self.harness.private().await?;
+        Ok(Arc::new(Server {
+            name: self.name.clone(),
+            patience: inner.patience(),
+            wrap: self.wrap.clone(),
+            tell: Box::new(|_| {}),
+            inner,
+        }))
     }
 }

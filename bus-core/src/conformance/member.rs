@@ -215,14 +215,27 @@ impl Lab {
         }
         Ok(())
     }
-    /// Everything that is still to come, unsettled (of each key only the first): what arrives before a marker that is published now to the end of
-    /// every partition.
+    /// Everything that is still to come, unsettled (of each key only the first): what arrives before a marker that is
+    /// published now to the end of every partition.
     pub(crate) async fn rest(
         &self,
         bus: &Bus,
         topic: &Feed,
         subscription: &mut Subscription<Bytes, Raw>,
     ) -> Result<Vec<Delivery<Bytes>>, Failure> {
+        let mut rest = Vec::new();
+        self.drain_to_end(bus, topic, subscription, |delivery| rest.push(delivery))
+            .await?;
+        Ok(rest)
+    }
+    /// The same, one by one.
+    pub(crate) async fn drain_to_end(
+        &self,
+        bus: &Bus,
+        topic: &Feed,
+        subscription: &mut Subscription<Bytes, Raw>,
+        mut each: impl FnMut(Delivery<Bytes>),
+    ) -> Proof {
         let round = self.number();
         let marker = |partition| {
             Message::new(self.name(&format!("marker.{round}.{partition}"))).to_partition(partition)
@@ -230,7 +243,6 @@ impl Lab {
         let markers: Vec<_> = (0..topic.spec().partitions).map(marker).collect();
         let mut missing: HashSet<_> = markers.iter().filter_map(|m| m.payload.clone()).collect();
         self.store(bus, topic.name(), markers).await?;
-        let mut rest = Vec::new();
         while !missing.is_empty() {
             let delivery = self
                 .next(subscription)
@@ -238,10 +250,10 @@ impl Lab {
                 .map_err(|f| f.context("before the end of every partition"))?;
             match missing.take(&*delivery) {
                 Some(_) => delivery.ack(),
-                None => rest.push(delivery),
+                None => each(delivery),
             }
         }
-        Ok(rest)
+        Ok(())
     }
 }
 

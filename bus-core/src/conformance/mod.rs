@@ -28,11 +28,12 @@ mod lab;
 mod layered;
 mod member;
 mod run;
+mod server;
 mod work;
 
 pub use check::{CHECKS, Check};
 pub use failure::Failure;
-pub use harness::Harness;
+pub use harness::{Harness, Private};
 pub use history::{Happening, History, Id, Place, Tally, What};
 pub use layered::Layered;
 pub use run::{prove, run, test};

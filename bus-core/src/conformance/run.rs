@@ -16,11 +16,20 @@ const WAITS: u32 = 8;
 /// # Errors
 /// Why it did not hold.
 pub async fn run(check: &Check, harness: Arc<dyn Harness>) -> Proof {
-    let lab = Lab::new(harness);
+    let lab = if check.harms() {
+        let private = harness.private().await;
+        Lab::private(private.map_err(|e| Failure::from(e).context("a server of its own"))?)
+    } else {
+        Lab::new(harness)
+    };
     let limit = (lab.patience() + lab.harness().session()) * WAITS;
     let proof = lab
         .within_time(limit, "the whole check", (check.prove)(&lab))
         .await;
+    if let Ok(server) = lab.server() {
+        server.heal();
+        server.start().await?;
+    }
     lab.clean().await;
     proof.flatten()
 }

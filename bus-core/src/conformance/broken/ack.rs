@@ -37,6 +37,12 @@ impl BrokenAck {
         match fault {
             Fault::ObserverCommitFails if observes => return Err(Error::invalid("observers commit nothing")),
             Fault::CommitNothing | Fault::CommitOnDelivery => return Ok(()),
+            Fault::TornCommits if !done.outputs.is_empty() && self.third() => {
+                for (topic, message) in done.outputs {
+                    self.publisher.publish_batch(&topic, vec![message]).await;
+                }
+                return Err(Error::unavailable("the connection was lost in the middle of it"));
+            }
             _ => {}
         }
         let result = self.store(done.clone()).await;
@@ -59,6 +65,11 @@ impl BrokenAck {
                 result.map_err(|error| tracks.shared.error(error))
             }
         }
+    }
+    fn third(&self) -> bool {
+        let mut state = self.tracks.shared.state.lock();
+        state.published += 1;
+        state.published.is_multiple_of(3)
     }
     async fn change(&self, done: &mut Done, fault: Fault) {
         let outputs = std::mem::take(&mut done.outputs);

@@ -6,11 +6,13 @@ use super::{
     admin::BrokenAdmin,
     publisher::BrokenPublisher,
     shared::{Shared, Tracks},
-    subscriber::{BrokenSubscriber, Idle},
+    subscriber::{BrokenSubscriber, Idle, Late},
 };
-use crate::{Ack, Admin, Backend, Limits, Publisher, Result, Scope, Source, Start, Subscriber, TopicSpec};
+use crate::{
+    Ack, Admin, Backend, Error, Limits, Publisher, Result, Scope, Source, Start, Subscriber, TopicSpec,
+};
 use async_trait::async_trait;
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 #[derive(Debug)]
 pub(super) struct Broken {
@@ -28,6 +30,9 @@ impl Backend for Broken {
     }
     async fn publisher(&self) -> Result<Arc<dyn Publisher>> {
         let (inner, admin) = (self.inner.publisher().await?, self.inner.admin());
+        if self.shared.is(Fault::LeakConnections) {
+            self.shared.state.lock().leaked.push(inner.clone());
+        }
         Ok(Arc::new(BrokenPublisher {
             inner,
             admin,
@@ -48,12 +53,24 @@ impl Backend for Broken {
                 return Ok((Box::new(Idle), Arc::new(Idle)));
             }
         }
+        if self.shared.is(Fault::ResolveLate) && group.is_none() && source.start == Start::Latest {
+            let late = Late {
+                backend: self.inner.clone(),
+                source,
+                inner: None,
+            };
+            return Ok((Box::new(late), Arc::new(Idle)));
+        }
         let topics = source.topics.clone();
         let (subscriber, inner) = self
             .inner
             .subscribe(source)
             .await
             .map_err(|e| self.shared.error(e))?;
+        let subscriber = match self.shared.is(Fault::LeaveMembers) {
+            true => Forgotten::unless_taken(subscriber).await?,
+            false => subscriber,
+        };
         let shared = self.shared.clone();
         let tracks = Arc::new(Tracks {
             shared,
@@ -106,5 +123,22 @@ impl Broken {
             }
             _ => {}
         }
+    }
+}
+
+/// A subscriber that nobody leaves the group for, when its caller has gone away.
+struct Forgotten(Option<Box<dyn Subscriber>>);
+
+impl Forgotten {
+    async fn unless_taken(subscriber: Box<dyn Subscriber>) -> Result<Box<dyn Subscriber>> {
+        let mut kept = Self(Some(subscriber));
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        kept.0.take().ok_or_else(|| Error::closed("the subscriber"))
+    }
+}
+
+impl Drop for Forgotten {
+    fn drop(&mut self) {
+        std::mem::forget(self.0.take());
     }
 }

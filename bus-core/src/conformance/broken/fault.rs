@@ -49,6 +49,14 @@ pub enum Fault {
     FailBatches,
     /// A publisher that was closed goes on.
     PublishAfterClose,
+    /// After a publish was given up, no other has an answer.
+    StuckWhenGivenUp,
+    /// What has no reply is published anew.
+    ResendAnew,
+    /// What may be stored is said not to be.
+    UnknownAsNotStored,
+    /// The first publish after a harm is confirmed and not stored.
+    LoseWhenHarmed,
 
     // Who reads, and from where.
     /// Every start is the earliest.
@@ -67,6 +75,10 @@ pub enum Fault {
     IdleSecond,
     /// An observer joins a group of its own.
     ObserverGroup,
+    /// An observer's latest is resolved when it first reads.
+    ResolveLate,
+    /// A subscribe that is given up leaves its member behind.
+    LeaveMembers,
 
     // What a subscriber hands out.
     /// More is handed out than there is room for.
@@ -103,6 +115,16 @@ pub enum Fault {
     NeverLeaves,
     /// Closing never ends.
     CloseHangs,
+    /// Closing leaves a task behind.
+    LeakTasks,
+    /// Closing leaves the connection of a publisher behind.
+    LeakConnections,
+    /// After a harm, nothing is handed out any more.
+    SilentWhenHarmed,
+    /// Nobody is told what retention took.
+    LossUntold,
+    /// One more is said to be lost than was.
+    LossInexact,
 
     // What a commit stores.
     /// Stale epochs are accepted.
@@ -125,6 +147,8 @@ pub enum Fault {
     DoubleOutputs,
     /// Outputs are stored before the fence is looked at.
     UnfencedOutputs,
+    /// Outputs of every third commit are stored, and the commit fails behind them.
+    TornCommits,
     /// Outputs to topics that do not exist are left out.
     SkipMissingOutputs,
     /// An observer's commit is an error.
@@ -139,6 +163,8 @@ pub enum Fault {
     AnyName,
     /// A reset does nothing.
     IgnoreReset,
+    /// A group is deleted under its members.
+    DeleteLive,
     /// Every error is of the same kind.
     WrongKinds,
 }

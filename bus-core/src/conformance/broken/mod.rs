@@ -13,7 +13,10 @@ mod subscriber;
 
 pub use fault::Fault;
 
-use super::Harness;
+use super::{
+    Harness, Private,
+    server::{Harm, Server},
+};
 use crate::{Backend, Message, Result};
 use async_trait::async_trait;
 use backend::Broken;
@@ -61,5 +64,28 @@ impl Harness for Sabotage {
     }
     async fn foreign(&self, topic: &str) -> Result<Message> {
         self.harness.foreign(topic).await
+    }
+    async fn trim(&self, topic: &str, partition: u32, before: u128) -> Result<()> {
+        self.harness.trim(topic, partition, before).await
+    }
+    async fn destroy(&self, group: &str, topic: &str) -> Result<()> {
+        self.harness.destroy(group, topic).await
+    }
+    async fn private(&self) -> Result<Arc<dyn Private>> {
+        let inner = self.harness.private().await?;
+        let (wrapped, told) = (self.shared.clone(), self.shared.clone());
+        Ok(Arc::new(Server {
+            name: inner.name().to_owned(),
+            patience: self.patience,
+            wrap: Arc::new(move |inner| {
+                let shared = wrapped.clone();
+                Arc::new(Broken { inner, shared })
+            }),
+            tell: Box::new(move |harm| match harm {
+                Harm::Broken => told.state.lock().harmed += 1,
+                Harm::Unanswered(count) => told.state.lock().unanswered += count,
+            }),
+            inner,
+        }))
     }
 }

@@ -29,6 +29,9 @@ impl Publisher for BrokenPublisher {
                 inner.publish_batch(&topic, batch).await
             });
         }
+        if let Some(answer) = self.harmed(topic, &batch) {
+            return answer;
+        }
         let count = batch.len();
         let (mut topic, mut sent, mut lost) = (topic.to_owned(), Vec::with_capacity(count), Vec::new());
         let mut repeats = Vec::new();
@@ -72,13 +75,7 @@ impl Publisher for BrokenPublisher {
                 outcomes.reverse();
             }
             for at in lost {
-                outcomes.insert(
-                    at,
-                    Ok(Outcome::Stored(Receipt {
-                        partition: 0,
-                        position: None,
-                    })),
-                );
+                outcomes.insert(at, Ok(nowhere()));
             }
             answers(&shared, outcomes)
         })
@@ -89,6 +86,58 @@ impl Publisher for BrokenPublisher {
         }
         self.inner.close().await
     }
+}
+
+impl BrokenPublisher {
+    /// What the faults make of a publish that is about harm.
+    fn harmed(&self, topic: &str, batch: &[Message]) -> Option<Pending> {
+        let shared = self.shared.clone();
+        let mut state = shared.state.lock();
+        match shared.fault {
+            Fault::StuckWhenGivenUp if state.stuck => Some(Pending::new(std::future::pending())),
+            Fault::StuckWhenGivenUp => {
+                let (pending, kept) = (
+                    self.inner.publish_batch(topic, batch.to_vec()),
+                    Kept(self.shared.clone()),
+                );
+                Some(Pending::new(async move {
+                    let outcomes = pending.await;
+                    std::mem::forget(kept);
+                    outcomes
+                }))
+            }
+            Fault::ResendAnew if state.unanswered > 0 => {
+                state.unanswered -= 1;
+                let unanswered = self.inner.publish_batch(topic, batch.to_vec());
+                let again = self.inner.publish_batch(topic, batch.to_vec());
+                Some(Pending::new(async move {
+                    unanswered.await;
+                    again.await
+                }))
+            }
+            Fault::LoseWhenHarmed if state.harmed > 0 => {
+                state.harmed -= 1;
+                Some(Pending::ready(batch.iter().map(|_| Ok(nowhere())).collect()))
+            }
+            _ => None,
+        }
+    }
+}
+
+/// What a publish keeps until it has an answer.
+struct Kept(Arc<Shared>);
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        self.0.state.lock().stuck = true;
+    }
+}
+
+fn nowhere() -> Outcome {
+    Outcome::Stored(Receipt {
+        partition: 0,
+        position: None,
+    })
 }
 
 fn answers(shared: &Shared, mut outcomes: Vec<Result<Outcome, Unsent>>) -> Vec<Result<Outcome, Unsent>> {
@@ -103,15 +152,15 @@ fn answers(shared: &Shared, mut outcomes: Vec<Result<Outcome, Unsent>>) -> Vec<R
                 })),
             ) => *position += 1,
             (Fault::ConfirmFailures, Err(_)) => {
-                *outcome = Ok(Outcome::Stored(Receipt {
-                    partition: 0,
-                    position: None,
-                }));
+                *outcome = Ok(nowhere());
             }
             (Fault::FailBatches, _) if failed => {
                 *outcome = Err(Unsent::not_stored(Error::invalid(
                     "another message of the batch is bad",
                 )));
+            }
+            (Fault::UnknownAsNotStored, Err(unsent)) => {
+                *unsent = Unsent::not_stored(unsent.error().duplicate());
             }
             (Fault::WrongKinds, Err(unsent)) => {
                 *unsent = Unsent::not_stored(shared.error(unsent.error().duplicate()));

@@ -1,7 +1,7 @@
 //! What the broken handles of one server share.
 
 use super::Fault;
-use crate::{Ack, Error, ErrorKind, Name, Shard};
+use crate::{Ack, Error, ErrorKind, Name, Publisher, Shard};
 use bytes::Bytes;
 use parking_lot::Mutex;
 use std::{
@@ -33,6 +33,14 @@ pub(super) struct State {
     pub(super) members: HashMap<Name, usize>,
     /// What was forgotten already.
     pub(super) forgotten: HashSet<Place>,
+    /// How often the server or the way to it was harmed.
+    pub(super) harmed: usize,
+    /// Publishes to come that have no reply the first time.
+    pub(super) unanswered: usize,
+    /// A publish was given up, and what it kept is not given back.
+    pub(super) stuck: bool,
+    /// Handles that nobody closes any more.
+    pub(super) leaked: Vec<Arc<dyn Publisher>>,
     /// Numbers observers.
     pub(super) observers: usize,
 }

@@ -1,7 +1,9 @@
 //! A subscriber that does not hand out what it should.
 
 use super::{Fault, shared::Tracks};
-use crate::{Ack, Done, Event, Result, Room, Shard, Start, Subscriber, conformance::driver::done};
+use crate::{
+    Ack, Backend, Done, Event, Result, Room, Shard, Source, Start, Subscriber, conformance::driver::done,
+};
 use async_trait::async_trait;
 use std::{collections::HashMap, future::pending, sync::Arc, time::Duration};
 use tokio::time::{Instant, sleep, timeout_at};
@@ -57,6 +59,8 @@ impl BrokenSubscriber {
                 self.held.push(event);
                 return Ok(());
             }
+            (Fault::LossUntold, Event::DataLoss { .. }) => return Ok(()),
+            (Fault::LossInexact, Event::DataLoss { to, .. }) => *to += 1,
             (Fault::DropNotes, Event::Gained { notes, .. }) => notes.clear(),
             (Fault::KeepNotes, Event::Gained { shard, notes, .. }) => {
                 let place = tracks.place(*shard);
@@ -150,6 +154,9 @@ impl Subscriber for BrokenSubscriber {
         };
         while events.len() == before {
             self.flap().await?;
+            if self.tracks.is(Fault::SilentWhenHarmed) && self.tracks.shared.state.lock().harmed > 0 {
+                pending::<()>().await;
+            }
             let mut arrived = Vec::new();
             // Woken now and then by what its other half wants of it.
             let wake = Instant::now() + Duration::from_millis(50);
@@ -183,6 +190,10 @@ impl Subscriber for BrokenSubscriber {
     async fn close(&mut self) -> Result<()> {
         match self.tracks.shared.fault {
             Fault::NeverLeaves => Ok(()),
+            Fault::LeakTasks => {
+                tokio::spawn(pending::<()>());
+                self.inner()?.close().await
+            }
             Fault::CloseHangs => pending().await,
             _ => self.inner()?.close().await,
         }
@@ -195,6 +206,35 @@ impl Drop for BrokenSubscriber {
             // Nobody will ever know that it is gone.
             std::mem::forget(self.inner.take());
         }
+    }
+}
+
+/// Subscribes when it is first read.
+#[derive(Debug)]
+pub(super) struct Late {
+    pub(super) backend: Arc<dyn Backend>,
+    pub(super) source: Source,
+    pub(super) inner: Option<Box<dyn Subscriber>>,
+}
+
+#[async_trait]
+impl Subscriber for Late {
+    async fn receive(&mut self, room: Room, events: &mut Vec<Event>) -> Result<()> {
+        if self.inner.is_none() {
+            sleep(Duration::from_millis(50)).await;
+            self.inner = Some(self.backend.subscribe(self.source.clone()).await?.0);
+        }
+        match &mut self.inner {
+            Some(inner) => inner.receive(room, events).await,
+            None => pending().await,
+        }
+    }
+    fn pause(&mut self, _: Shard, _: bool) {}
+    async fn seek(&mut self, _: Shard, _: Start) -> Result<()> {
+        Ok(())
+    }
+    async fn close(&mut self) -> Result<()> {
+        Ok(())
     }
 }
 

@@ -1,16 +1,21 @@
 //! Groups, topics and members: who gets what, while members come and go.
 
 use crate::{
-    Topic,
+    ErrorKind, Topic,
     conformance::{
         Failure, History, Lab, Proof, checkers,
+        checks::commits::left,
         lab::Feed,
         member::Act,
         work::{id_of, keyed, messages},
     },
 };
 use futures_util::future::{join_all, try_join_all};
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+    time::Duration,
+};
 
 pub(crate) async fn every_group_gets_all(lab: &Lab) -> Proof {
     let bus = lab.bus().await?;
@@ -225,4 +230,75 @@ pub(crate) async fn partitions_move_while_handlers_run(lab: &Lab) -> Proof {
     two.close(lab).await?;
     three.close(lab).await?;
     checkers::all(&history.happenings())
+}
+
+pub(crate) async fn a_live_group_is_not_deleted(lab: &Lab) -> Proof {
+    let (bus, other) = (lab.bus().await?, lab.bus().await?);
+    let topic = lab.topic(&bus, "t", 4).await?;
+    let (history, group) = (Arc::new(History::default()), lab.group("g"));
+    let joins = |number| {
+        let ack = |_| async { Act::Ack };
+        lab.member(lab.subscribe(&bus, &topic, &group), (number, 4), &history, ack)
+    };
+    let member = joins(0).await?;
+    let all = messages(20, 400);
+    let done = |h: &History| h.tally().acked == h.tally().published;
+    lab.publish(&other, topic.name(), &history, all[..200].to_vec())
+        .await?;
+    lab.until(&history, "200 messages are acknowledged", done).await?;
+    let first: HashSet<_> = history.happenings().into_iter().map(|h| h.id).collect();
+    let stored = || async { Ok(left(lab, &other, &group).await?.values().sum::<u64>() == 0) };
+    lab.poll("all of it is stored", stored).await?;
+    let refused = lab.within("deleting", other.admin().delete_group(&group)).await?;
+    let kind = refused.map_err(|e| e.kind());
+    ensure_eq!(
+        kind,
+        Err(ErrorKind::Conflict),
+        "deleting a group with live members"
+    );
+    // By a tool that asks nobody, where the server lets it. The members go on where they were or are told, and so does
+    // who comes next: nothing begins anew in silence.
+    let destroying = lab.harness().destroy(&group, topic.name());
+    let destroyed = match lab.within("destroying", destroying).await? {
+        Err(error) if error.kind() == ErrorKind::Conflict => false,
+        other => other.map(|()| true)?,
+    };
+    lab.publish(&other, topic.name(), &history, all[200..300].to_vec())
+        .await?;
+    let over = |h: &History| done(h) || h.failure().is_some();
+    lab.within_time(
+        lab.takeover(),
+        "a word of the group, or its work",
+        history.reaches(over),
+    )
+    .await?;
+    match history.forgive() {
+        Some(why) => ensure!(
+            destroyed && why.contains("GroupMissing"),
+            "the member of a group that is gone ends with {why}"
+        ),
+        None => member.close(lab).await?,
+    }
+    if destroyed {
+        // And once more with nobody there.
+        lab.within("destroying", lab.harness().destroy(&group, topic.name()))
+            .await??;
+    }
+    let last = joins(1).await?;
+    lab.publish(&other, topic.name(), &history, all[300..].to_vec())
+        .await?;
+    lab.until(&history, "400 messages are acknowledged", done).await?;
+    last.close(lab).await?;
+    let happenings = history.happenings();
+    if !destroyed {
+        return checkers::all(&happenings);
+    }
+    // What was acknowledged and not stored when the group was destroyed may come again, and only that.
+    let stored: Vec<_> = happenings
+        .iter()
+        .filter(|h| first.contains(&h.id))
+        .cloned()
+        .collect();
+    checkers::duplicated(&stored)?;
+    checkers::after_crashes(&happenings)
 }

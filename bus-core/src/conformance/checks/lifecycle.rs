@@ -10,6 +10,7 @@ use crate::{
 };
 use futures_util::{FutureExt, future::join_all};
 use std::{
+    future::IntoFuture,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -210,6 +211,28 @@ pub(crate) async fn a_cancelled_next_leaves_no_trace(lab: &Lab) -> Proof {
         "more came than was published"
     );
     checkers::all(&history.happenings())
+}
+
+pub(crate) async fn a_subscribe_given_up_leaves_no_member(lab: &Lab) -> Proof {
+    let (first, second) = (lab.bus().await?, lab.bus().await?);
+    let topic = lab.topic(&first, "t", 4).await?;
+    let group = lab.group("g");
+    for patience in [0, 1, 3, 10, 30, 100, 300].map(Duration::from_millis) {
+        let subscribing = lab.subscribe(&first, &topic, &group).into_future();
+        // One that was quick enough leaves as it should.
+        if let Ok(reader) = tokio::time::timeout(patience, subscribing).await {
+            lab.within("draining", reader?.drain(Duration::ZERO)).await??;
+        }
+    }
+    let mut reader = lab.join(lab.subscribe(&second, &topic, &group)).await?;
+    lab.store(&second, topic.name(), unkeyed("m", 4, 40)).await?;
+    let read = lab.each(&mut reader, 40, |_| Ok(())).await;
+    read.map_err(|f| f.context("the only member that is left"))?;
+    lab.poll("the group has one member with four partitions", || async {
+        let spec = second.admin().group(&group).await?;
+        Ok(spec.members.len() == 1 && spec.members[0].partitions.len() == 4)
+    })
+    .await
 }
 
 pub(crate) async fn many_close_at_once(lab: &Lab) -> Proof {

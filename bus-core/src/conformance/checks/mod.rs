@@ -1,6 +1,8 @@
 //! The checks, by theme.
 
 pub(crate) mod attempts;
+pub(crate) mod broker;
+pub(crate) mod chains;
 pub(crate) mod commits;
 pub(crate) mod controls;
 pub(crate) mod crashes;
@@ -12,12 +14,16 @@ pub(crate) mod fidelity;
 pub(crate) mod groups;
 pub(crate) mod lifecycle;
 pub(crate) mod limits;
+pub(crate) mod network;
 pub(crate) mod order;
 pub(crate) mod outcomes;
 pub(crate) mod ownership;
 pub(crate) mod positions;
 pub(crate) mod publishing;
 pub(crate) mod receiving;
+pub(crate) mod requests;
 pub(crate) mod resets;
+pub(crate) mod retention;
 pub(crate) mod settling;
 pub(crate) mod start;
+pub(crate) mod traces;

@@ -1,7 +1,7 @@
 //! Order: by key unless asked otherwise, across nacks and among many members.
 
 use crate::{
-    Order, Retry,
+    Message, Order, Retry,
     conformance::{
         Failure, History, Lab, Proof, checkers,
         member::{Act, Seen},
@@ -235,6 +235,19 @@ pub(crate) async fn without_order_a_nack_holds_nobody_up(lab: &Lab) -> Proof {
 }
 
 pub(crate) async fn two_groups_with_failures_keep_key_order(lab: &Lab) -> Proof {
+    two_groups_with_failures(lab, Order::Key, messages(20, 1000)).await
+}
+
+pub(crate) async fn two_groups_with_failures_keep_partition_order(lab: &Lab) -> Proof {
+    // One key for the record: in one partition, everything keeps its order.
+    let message = |n: usize| {
+        let partition = n % 4;
+        keyed(format_args!("p{partition}"), n / 4).to_partition(partition as u32)
+    };
+    two_groups_with_failures(lab, Order::Partition, (0..1000).map(message).collect()).await
+}
+
+async fn two_groups_with_failures(lab: &Lab, order: Order, messages: Vec<Message>) -> Proof {
     let bus = lab.bus().await?;
     let topic = lab.topic(&bus, "t", 4).await?;
     let histories = [Arc::new(History::default()), Arc::new(History::default())];
@@ -252,15 +265,15 @@ pub(crate) async fn two_groups_with_failures_keep_key_order(lab: &Lab) -> Proof 
                 }
             }
         };
-        let subscribe = lab.subscribe(&bus, &topic, &group).retry(SOON);
+        let subscribe = lab.subscribe(&bus, &topic, &group).order(order).retry(SOON);
         members.push(
             lab.member(subscribe, (number as u32, 8), history, handler)
                 .await?,
         );
     }
     let (first, second) = (&histories[0], &histories[1]);
-    lab.publish(&bus, topic.name(), first, messages(20, 1000)).await?;
-    for m in messages(20, 1000) {
+    lab.publish(&bus, topic.name(), first, messages.clone()).await?;
+    for m in &messages {
         let (id, key) = (id_of(m.payload.as_deref()), id_of(m.key.as_deref()));
         second.add(&id, &Some(key), crate::conformance::What::Published);
     }

@@ -4,13 +4,14 @@ use crate::{
     Bus, Delivery, ErrorKind, Message, Outcome, Receipt, Unsent,
     conformance::{
         Failure, Lab, Proof,
+        checks::commits::left,
         lab::Feed,
         member::payloads,
-        work::{id_of, messages, stored},
+        work::{id_of, messages, stored, unkeyed},
     },
 };
 use bytes::Bytes;
-use std::{collections::HashMap, future::IntoFuture};
+use std::{collections::HashMap, future::IntoFuture, time::Duration};
 
 pub(crate) async fn batch_outcomes(lab: &Lab) -> Proof {
     let bus = lab.bus().await?;
@@ -151,6 +152,47 @@ pub(crate) async fn a_dropped_publish_cancels_nothing(lab: &Lab) -> Proof {
         "what arrived of 100 publishes whose futures were dropped"
     );
     Ok(())
+}
+
+pub(crate) async fn given_up_publishes_keep_no_room(lab: &Lab) -> Proof {
+    // More than may be in flight at once, so that the last have to wait for the room of the first.
+    let (batches, each) = (crate::gate::MESSAGES / 500 + 10, 500);
+    let (bus, reader) = (lab.bus().await?, lab.bus().await?);
+    let topic = lab.topic(&bus, "t", 4).await?;
+    let group = lab.group("g");
+    // Somebody whose distance to the end tells how many were stored; he has room for none of them.
+    let member = lab
+        .join(lab.subscribe(&reader, &topic, &group).in_flight(1))
+        .await?;
+    super::start::owned(lab, &reader, &group, 4).await?;
+    lab.within("draining", member.drain(Duration::ZERO)).await??;
+    let publisher = lab.within("a publisher", bus.backend().publisher()).await??;
+    for number in 0..batches {
+        let batch = unkeyed(&format!("b{number}"), 4, each);
+        match number % 2 {
+            0 => drop(bus.publish_batch(topic.name(), batch)),
+            _ => drop(publisher.publish_batch(topic.name(), batch)),
+        }
+    }
+    lab.store_one(&bus, topic.name(), Message::new("last")).await?;
+    for outcome in lab
+        .within(
+            "a raw publish",
+            publisher.publish_batch(topic.name(), vec![Message::new("raw")]),
+        )
+        .await?
+    {
+        stored(outcome)?;
+    }
+    lab.within("closing", bus.close()).await??;
+    let expected = (batches * each + 2) as u64;
+    let arrived = || async {
+        let behind: u64 = left(lab, &reader, &group).await?.values().sum();
+        ensure!(behind <= expected, "{behind} messages are stored of {expected}");
+        Ok(behind == expected)
+    };
+    lab.poll(&format!("{expected} messages are stored"), arrived)
+        .await
 }
 
 pub(crate) async fn a_closed_bus_refuses(lab: &Lab) -> Proof {

@@ -32,7 +32,7 @@ pub(crate) async fn a_late_group_sees_history(lab: &Lab) -> Proof {
 }
 
 /// Waits until the group has a stored position in so many partitions: they are owned, and the start is fixed.
-async fn owned(lab: &Lab, bus: &Bus, group: &str, partitions: usize) -> Proof {
+pub(crate) async fn owned(lab: &Lab, bus: &Bus, group: &str, partitions: usize) -> Proof {
     let admin = bus.admin();
     let has = || async {
         match admin.lag(group).await {
