@@ -19,6 +19,7 @@ mod actor;
 mod cast;
 mod chain;
 mod evidence;
+mod foreign;
 mod loss;
 mod observer;
 mod pair;

@@ -1,6 +1,9 @@
 //! Handling messages, with each written down when it comes, and again before it is settled.
 
-use super::{Consume, Life, Spec, habit::Habit};
+use super::{
+    Consume, Life, Spec,
+    habit::{Habit, mended},
+};
 use crate::{
     payload,
     record::{self, Entry, Recorder},
@@ -124,6 +127,13 @@ async fn handle(hands: Arc<Hands>, delivery: Delivery<Bytes>) {
                 until: record::now() + AGAIN.as_nanos() as u64,
             });
             delivery.fail("poison");
+        }
+        Habit::Mend(number) if !mended(&hands.dir, number).exists() => {
+            out.write(Entry::Nacked {
+                id: id.clone(),
+                until: record::now() + AGAIN.as_nanos() as u64,
+            });
+            delivery.nack();
         }
         Habit::Later(time) if first => {
             out.write(Entry::Nacked {

@@ -6,6 +6,7 @@ mod life;
 mod produce;
 mod spec;
 
+pub(crate) use habit::mended;
 pub(crate) use life::Life;
 pub(crate) use spec::{Consume, Produce, Role, Spec};
 

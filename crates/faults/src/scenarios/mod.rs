@@ -7,6 +7,7 @@ mod cuts;
 mod disk_full;
 mod failover;
 mod flood;
+mod foreign_notes;
 mod frozen;
 mod half_open;
 mod kills;
@@ -84,6 +85,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     scenario!("5", "resets", [Kafka, Redis], 60, resets::run),
     scenario!("6", "cuts", [Kafka, Redis], 40, cuts::run),
     scenario!("13", "levels", [Kafka, Redis], 40, chain::levels, smoke),
+    scenario!("17", "foreign-notes", [Kafka], 40, foreign_notes::run, smoke),
     scenario!("18", "poison", [Kafka, Redis, Memory], 60, poison::run, smoke),
     scenario!("19", "put-off", [Kafka, Redis, Memory], 20, put_off::run),
     scenario!("20", "flood", [Kafka, Redis], 60, flood::run),
