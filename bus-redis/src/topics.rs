@@ -121,16 +121,33 @@ impl Topics {
     }
     /// The topic, from the server.
     pub(crate) async fn look_up(&self, name: &str) -> Result<Arc<TopicInfo>> {
-        let key = keys::descriptor(name);
+        let found = self.look_up_all(&[name]).await?.pop();
+        found.unwrap_or_else(|| Err(Error::topic_missing(name)))
+    }
+    /// Topics, from the server, in one round trip: an answer for each.
+    pub(crate) async fn look_up_all(&self, names: &[&str]) -> Result<Vec<Result<Arc<TopicInfo>>>> {
         let mut pipeline = Pipeline::new();
-        pipeline
-            .add(&[b"HGETALL", key.as_bytes()])
-            .add(&[b"TYPE", name.as_bytes()]);
-        let mut values = self.link.call(&pipeline).await?.values;
-        let kind = self.link.check(values.remove(1))?;
-        let fields = self.link.check(values.remove(0))?;
+        for name in names {
+            pipeline
+                .add(&[b"HGETALL", keys::descriptor(name).as_bytes()])
+                .add(&[b"TYPE", name.as_bytes()]);
+        }
+        if pipeline.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut values = self.link.call(&pipeline).await?.values.into_iter();
+        let mut next = || values.next().unwrap_or(Value::Nil);
+        Ok(names
+            .iter()
+            .map(|name| self.learn(name, next(), next()))
+            .collect())
+    }
+    /// What the server says of a topic.
+    fn learn(&self, name: &str, fields: Value, kind: Value) -> Result<Arc<TopicInfo>> {
+        let (kind, fields) = (self.link.check(kind)?, self.link.check(fields)?);
         let info = if !fields.list().is_empty() {
             TopicInfo::read(name, &fields).ok_or_else(|| {
+                let key = keys::descriptor(name);
                 let sentence = format!(
                     "redis at {}: key `{key}` is not a topic's descriptor; rename that key",
                     self.address

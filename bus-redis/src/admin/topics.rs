@@ -5,6 +5,8 @@ use crate::{error::unexpected, facts::Facts, id, keys, scripts::Script, topics::
 use bus_core::{Error, ErrorKind, Result, Start, TopicSpec, check_name};
 use std::sync::Arc;
 
+/// Topics that are looked up in one round trip: what lists them stands before the first delayed publish and every join.
+const AT_ONCE: usize = 256;
 /// What the names of derived topics end in.
 const DERIVED: [&str; 3] = [".dlq", ".dlq.parked", ".delay"];
 
@@ -136,12 +138,15 @@ impl RedisAdmin {
     pub(super) async fn list_topics(&self) -> Result<Vec<TopicSpec>> {
         let link = &self.context.link;
         let names = link.ask(&[b"SMEMBERS", keys::TOPICS]).await?;
+        let names: Vec<_> = names.list().iter().filter_map(|n| n.text()).collect();
         let mut specs = Vec::new();
-        for name in names.list().iter().filter_map(|n| n.text()) {
-            match self.context.topics.look_up(name).await {
-                Ok(info) => specs.push(info.spec()),
-                Err(error) if error == ErrorKind::TopicMissing => {}
-                Err(error) => return Err(error),
+        for names in names.chunks(AT_ONCE) {
+            for info in self.context.topics.look_up_all(names).await? {
+                match info {
+                    Ok(info) => specs.push(info.spec()),
+                    Err(error) if error == ErrorKind::TopicMissing => {}
+                    Err(error) => return Err(error),
+                }
             }
         }
         specs.sort_by(|a, b| a.name.cmp(&b.name));
