@@ -184,3 +184,18 @@ async fn a_replay_of_nothing_ends_at_once() {
     assert!(soon("the end", subscription.next()).await.is_none());
     assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_observer_holds_as_much_as_it_asked_for() {
+    let bus = bus_of(1).await;
+    let batch = (0..10_000).map(|n| Message::new(n.to_string())).collect();
+    assert!(bus.publish_batch("t", batch).await.iter().all(Result::is_ok));
+    let mut subscription = bus.observe(&T).in_flight(12_000).await.unwrap();
+    let mut held = Vec::new();
+    // A group would stop here: what it notes about so many could not be stored.
+    for n in 0..10_000 {
+        let delivery = next(&mut subscription).await;
+        assert_eq!(*delivery, n.to_string());
+        held.push(delivery);
+    }
+}

@@ -40,6 +40,14 @@ async fn a_question_that_was_given_up_harms_nobody_when_the_coordinator_is_back(
             );
         }
         assert!(asked.elapsed() < Duration::from_secs(10), "{:?}", asked.elapsed());
+        // A cluster that is gone is asked for again, calmly: the process has next to nothing to do.
+        let before = processor();
+        tokio::time::sleep(Duration::from_secs(4)).await;
+        let used = processor() - before;
+        assert!(
+            used < Duration::from_millis(800),
+            "{used:?} of processor time in 4 s of waiting"
+        );
         // Given up by the caller.
         let short = Duration::from_millis(200);
         assert!(tokio::time::timeout(short, admin.lag("nobody")).await.is_err());
@@ -50,4 +58,17 @@ async fn a_question_that_was_given_up_harms_nobody_when_the_coordinator_is_back(
             .unwrap();
         answered().await;
     }
+}
+
+/// The processor time that this process has had.
+fn processor() -> Duration {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
+    let fields = stat.rsplit(')').next().unwrap();
+    let ticks: u64 = fields
+        .split(' ')
+        .skip(12)
+        .take(2)
+        .map(|t| t.parse::<u64>().unwrap())
+        .sum();
+    Duration::from_millis(ticks * 10)
 }

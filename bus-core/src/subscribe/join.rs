@@ -14,6 +14,9 @@ use crate::{
 use std::{collections::HashMap, sync::Arc};
 use tokio::sync::mpsc;
 
+/// More than notes can ever be, and not so much that sums of it overflow.
+const UNBOUNDED: usize = 1 << 40;
+
 type Range = (usize, HashMap<(u32, u32), Bound>);
 
 impl<T, C: Codec<T>> Subscribe<T, C> {
@@ -40,7 +43,12 @@ impl<T, C: Codec<T>> Subscribe<T, C> {
         let topics = Arc::new(Topics::new(topics));
         let (subscriber, ack) = self.open(&topics, dead_letters).await?;
         let (commit_every, limits) = (self.settings.commit_every, self.settings.limits);
-        let mut flow = Flow::new(self.settings);
+        let mut settings = self.settings;
+        if self.group.is_none() {
+            // An observer's notes go nowhere, so how large they could become must hold nothing back.
+            settings.limits.notes = UNBOUNDED;
+        }
+        let mut flow = Flow::new(settings);
         for (number, kept) in kept.into_iter().enumerate() {
             flow.set_dead_letter(number as u32, kept);
         }

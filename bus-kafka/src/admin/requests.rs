@@ -48,18 +48,8 @@ impl Requests {
     }
 
     pub(crate) async fn cluster(&self, timeout: Duration) -> Result<Cluster, Failure> {
-        self.ask(
-            |client, queue, tag| {
-                client.describe_cluster(queue, tag, timeout);
-                Ok(())
-            },
-            |event| match event.failure() {
-                Some(failure) => Err(failure),
-                None => event.cluster().ok_or_else(|| Failure::new(Code::STATE)),
-            },
-        )
-        .await
-        .unwrap_or_else(|_| Err(Failure::new(Code::DESTROY)))
+        let client = self.client();
+        blocking(move || client.cluster(timeout)).await
     }
 
     /// The topics as the cluster describes them; a missing one carries its failure.

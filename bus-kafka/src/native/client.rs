@@ -188,6 +188,41 @@ impl Client {
     pub(crate) fn reach(&self, timeout: Duration) -> Result<(), Failure> {
         self.fetch_metadata(false, ptr::null_mut(), timeout).map(drop)
     }
+    /// The cluster as it describes itself. Blocks. Not the admin request for it: while no broker is there that one
+    /// connects thousands of times a second, and when a broker that has just come up knows no other, it ends the process.
+    pub(crate) fn cluster(&self, timeout: Duration) -> Result<Cluster, Failure> {
+        let mut found: *const rd_kafka_metadata = ptr::null();
+        let timeout = timeout.as_millis().min(i32::MAX as u128) as c_int;
+        // SAFETY: a live client; on success `found` is ours to destroy, with the lengths that it says, and so is the id;
+        // the code is read as an integer.
+        unsafe {
+            let code = rd_kafka_metadata(self.ptr(), 0, ptr::null_mut(), &mut found, timeout);
+            let code = Code(code);
+            if !code.is_ok() {
+                return Err(Failure::new(code));
+            }
+            let brokers = 0..(*found).broker_cnt.max(0) as usize;
+            let nodes = brokers.map(|at| {
+                let broker = (*found).brokers.add(at);
+                (
+                    (*broker).id,
+                    format!("{}:{}", text((*broker).host), (*broker).port),
+                )
+            });
+            let nodes = nodes.collect();
+            rd_kafka_metadata_destroy(found);
+            let id = rd_kafka_clusterid(self.ptr(), timeout);
+            let cluster = Cluster {
+                id: if id.is_null() { String::new() } else { text(id) },
+                controller: rd_kafka_controllerid(self.ptr(), timeout),
+                nodes,
+            };
+            if !id.is_null() {
+                rd_kafka_mem_free(self.ptr(), id.cast());
+            }
+            Ok(cluster)
+        }
+    }
     pub(super) fn metadata_of(
         &self,
         topic: *mut rd_kafka_topic_t,
@@ -238,6 +273,15 @@ impl Client {
             Ok(topics)
         }
     }
+}
+
+/// The cluster as it describes itself.
+#[derive(Clone, Debug)]
+pub(crate) struct Cluster {
+    pub(crate) id: String,
+    pub(crate) controller: i32,
+    /// Broker ids and addresses.
+    pub(crate) nodes: Vec<(i32, String)>,
 }
 
 /// One line of the list of topics.

@@ -23,7 +23,7 @@ mod results;
 mod tally;
 mod transaction;
 
-pub(crate) use client::Client;
+pub(crate) use client::{Client, Cluster};
 pub(crate) use code::{Code, Failure};
 pub(crate) use conf::{Conf, SetError};
 pub(crate) use delivery::{Delivery, Report};
@@ -33,7 +33,7 @@ pub(crate) use list::{List, Part};
 pub(crate) use produce::{Topic, wire_size};
 pub(crate) use queue::Queue;
 pub(crate) use request::{NewTopic, Resource};
-pub(crate) use results::{Cluster, ConfigSet, GroupInfo, Offset, TopicInfo};
+pub(crate) use results::{ConfigSet, GroupInfo, Offset, TopicInfo};
 pub(crate) use transaction::{Membership, Refusal};
 
 use std::ffi::{CStr, CString, c_char};

@@ -170,12 +170,6 @@ impl Client {
         }
     }
 
-    pub(crate) fn describe_cluster(&self, queue: &Queue, tag: usize, timeout: Duration) {
-        let options = Options::new(self, Op::RD_KAFKA_ADMIN_OP_DESCRIBECLUSTER, tag, timeout);
-        // SAFETY: all live.
-        unsafe { rd_kafka_DescribeCluster(self.ptr(), options.0, queue.ptr()) };
-    }
-
     pub(crate) fn create_topics(
         &self,
         topics: &[NewTopic],

@@ -46,15 +46,6 @@ pub(crate) struct ConfigSet {
     pub(crate) entries: Vec<(String, String)>,
 }
 
-/// The cluster as it describes itself.
-#[derive(Clone, Debug)]
-pub(crate) struct Cluster {
-    pub(crate) id: String,
-    pub(crate) controller: i32,
-    /// Broker ids and addresses.
-    pub(crate) nodes: Vec<(i32, String)>,
-}
-
 /// A group and its members: id, host, partitions.
 #[derive(Clone, Debug)]
 pub(crate) struct GroupInfo {
@@ -247,37 +238,6 @@ impl Event<'_> {
                 }
             })
             .collect()
-        }
-    }
-
-    /// Of `describe_cluster`.
-    pub(crate) fn cluster(&self) -> Option<Cluster> {
-        let mut count = 0;
-        // SAFETY: see above.
-        unsafe {
-            let result = rd_kafka_event_DescribeCluster_result(self.ptr());
-            if result.is_null() {
-                return None;
-            }
-            let controller = rd_kafka_DescribeCluster_result_controller(result);
-            Some(Cluster {
-                id: text(rd_kafka_DescribeCluster_result_cluster_id(result)),
-                controller: if controller.is_null() {
-                    -1
-                } else {
-                    rd_kafka_Node_id(controller)
-                },
-                nodes: all(rd_kafka_DescribeCluster_result_nodes(result, &mut count), count)
-                    .iter()
-                    .map(|node| {
-                        let host = text(rd_kafka_Node_host(*node));
-                        (
-                            rd_kafka_Node_id(*node),
-                            format!("{host}:{}", rd_kafka_Node_port(*node)),
-                        )
-                    })
-                    .collect(),
-            })
         }
     }
 
