@@ -289,10 +289,11 @@ impl Subscriber for RedisSubscriber {
 }
 
 impl Drop for RedisSubscriber {
-    /// Without `close` the task still leaves the group, in the background.
+    /// Without `close` it ends as a killed process does: nothing is released, and the leases run out.
     fn drop(&mut self) {
-        self.shared.lock().closing = true;
-        self.shared.kick.notify_one();
+        if let Some(task) = self.task.take() {
+            task.abort();
+        }
     }
 }
 
