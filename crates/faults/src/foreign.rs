@@ -4,6 +4,8 @@ use crate::{server::Server, stage::PARTITIONS};
 use bus_core::conformance::Failure;
 use rdkafka::{
     ClientConfig, Offset, TopicPartitionList,
+    admin::{AdminClient, AdminOptions},
+    client::DefaultClientContext,
     consumer::{BaseConsumer, CommitMode, Consumer},
 };
 use std::{collections::BTreeMap, time::Duration};
@@ -28,13 +30,15 @@ impl Foreign {
             address: kafka.inner_address().to_string(),
         })
     }
+    fn config(&self) -> ClientConfig {
+        let mut config = ClientConfig::new();
+        config.set("bootstrap.servers", &self.address);
+        config
+    }
     /// A consumer that names the group and never joins it.
     fn consumer(&self, group: &str) -> Result<BaseConsumer, Failure> {
-        let mut config = ClientConfig::new();
-        config
-            .set("bootstrap.servers", &self.address)
-            .set("group.id", group)
-            .set("enable.auto.commit", "false");
+        let mut config = self.config();
+        config.set("group.id", group).set("enable.auto.commit", "false");
         config.create().map_err(Failure::new)
     }
     /// What a group has stored in a topic: offset and metadata, by partition.
@@ -68,5 +72,23 @@ impl Foreign {
         }
         let consumer = self.consumer(group)?;
         block_in_place(|| consumer.commit(&list, CommitMode::Sync)).map_err(Failure::new)
+    }
+    /// Removes what lies before these offsets, as `kafka-delete-records.sh` does it.
+    pub(crate) async fn delete_before(
+        &self,
+        topic: &str,
+        offsets: &BTreeMap<u32, i64>,
+    ) -> Result<(), Failure> {
+        let mut list = TopicPartitionList::new();
+        for (partition, offset) in offsets {
+            list.add_partition_offset(topic, *partition as i32, Offset::Offset(*offset))
+                .map_err(Failure::new)?;
+        }
+        let admin: AdminClient<DefaultClientContext> = self.config().create().map_err(Failure::new)?;
+        let deleted = admin.delete_records(&list, &AdminOptions::new()).await;
+        for element in deleted.map_err(Failure::new)?.elements() {
+            element.error().map_err(Failure::new)?;
+        }
+        Ok(())
     }
 }

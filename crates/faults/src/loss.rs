@@ -134,7 +134,7 @@ fn partition(id: &Id) -> u32 {
 }
 
 /// What an actor wrote to its log, without colours.
-fn said(actor: &Actor) -> String {
+pub(crate) fn said(actor: &Actor) -> String {
     let text = std::fs::read_to_string(actor.spec.record.with_extension("err")).unwrap_or_default();
     let mut parts = text.split('\u{1b}');
     let plain = parts.next().unwrap_or_default().to_owned();

@@ -29,6 +29,7 @@ mod run;
 mod scenarios;
 mod server;
 mod stage;
+mod standing;
 mod test;
 mod verdict;
 

@@ -4,7 +4,11 @@ use crate::payload;
 use bus::{Bus, Bytes, Order, Raw, Start, Topic};
 use bus_core::conformance::{Failure, Id, Place, checkers::Stored};
 use parking_lot::Mutex;
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+    time::Duration,
+};
 use tokio::{task::JoinHandle, time::Instant};
 
 /// How long reading a log may take without anything coming, and how often that is looked at.
@@ -24,13 +28,19 @@ pub(crate) struct Logged {
 /// # Errors
 /// When something is in it that nobody sent, or it does not come.
 pub(crate) async fn log(bus: &Bus, name: &str) -> Result<Vec<Logged>, Failure> {
-    let admin = bus.admin();
-    let ends = admin.positions(name, Start::Latest).await?;
-    let begins: HashMap<u32, u128> = admin
-        .positions(name, Start::Earliest)
-        .await?
-        .into_iter()
-        .collect();
+    let begins = bus.admin().positions(name, Start::Earliest).await?;
+    log_from(bus, name, begins.into_iter().collect()).await
+}
+
+/// Reads a topic from these positions, which are of all partitions, to the end that it has now.
+/// # Errors
+/// When something is in it that nobody sent, or it does not come.
+pub(crate) async fn log_from(
+    bus: &Bus,
+    name: &str,
+    begins: BTreeMap<u32, u128>,
+) -> Result<Vec<Logged>, Failure> {
+    let ends = bus.admin().positions(name, Start::Latest).await?;
     let mut open: HashMap<u32, u128> = ends
         .into_iter()
         .filter(|(p, end)| begins.get(p) != Some(end))
@@ -40,7 +50,7 @@ pub(crate) async fn log(bus: &Bus, name: &str) -> Result<Vec<Logged>, Failure> {
     // In the order of the log: by key, the last record may come before others.
     let mut all = bus
         .observe(&topic)
-        .start(Start::Earliest)
+        .start(Start::Positions(begins))
         .order(Order::Partition)
         .await?;
     let mut quiet = Duration::ZERO;

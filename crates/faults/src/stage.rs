@@ -13,7 +13,7 @@ use crate::{
     verdict::{Case, judge},
 };
 use bus::{Bus, Message, Name, TopicSpec};
-use bus_core::conformance::{Failure, checkers::Interruption};
+use bus_core::conformance::{Failure, Place, checkers::Interruption};
 use std::{
     collections::{BTreeMap, BTreeSet},
     ffi::OsString,
@@ -49,7 +49,7 @@ pub(crate) struct Stage<'a> {
     /// How long everything may take to be settled once the faults are over.
     pub(crate) patience: Duration,
     base: Base,
-    watch: Watch,
+    pub(crate) watch: Watch,
     cuts: Vec<(Option<u32>, Instant, Instant)>,
     /// Where actors connect, from now on.
     pub(crate) url: String,
@@ -57,8 +57,15 @@ pub(crate) struct Stage<'a> {
     pub(crate) environment: Vec<(OsString, OsString)>,
     /// Whether the server may lose what it confirmed, see [`Lost`].
     pub(crate) lossy: bool,
+    /// Whether commits arrive so late that the positions they store go back. Kafka takes one of a member that is still in
+    /// the group, whatever came between; the next commit mends it.
+    pub(crate) late_commits: bool,
     /// What it lost, once it was judged.
     pub(crate) lost: Lost,
+    /// What was in the log, as far as the test has to know it because records are removed: see [`Stage::remember`].
+    pub(crate) known: BTreeMap<Place, Logged>,
+    /// What of that was removed before anybody got it, once it was judged.
+    pub(crate) unread: Vec<Logged>,
     /// Changes what publishers and consumers do before they start.
     pub(crate) tune_produce: fn(&mut Produce),
     pub(crate) tune_consume: fn(&mut Consume),
@@ -88,7 +95,10 @@ impl<'a> Stage<'a> {
             url: server.url(),
             environment: Vec::new(),
             lossy: false,
+            late_commits: false,
             lost: Lost::default(),
+            known: BTreeMap::new(),
+            unread: Vec::new(),
             tune_produce: |_| {},
             tune_consume: |_| {},
         })
@@ -354,7 +364,8 @@ impl<'a> Stage<'a> {
     /// Checks what always holds, of what was recorded so far.
     pub(crate) async fn judge(&mut self) -> Result<Numbers, Failure> {
         let mut evidence = self.evidence()?;
-        let log = observer::log(&self.bus, &self.topic).await?;
+        let mut log = observer::log(&self.bus, &self.topic).await?;
+        self.put_back(&evidence, &mut log);
         if self.lossy {
             self.lost = Lost::take(&mut evidence, &log);
         }
@@ -367,9 +378,11 @@ impl<'a> Stage<'a> {
                 evidence: &evidence,
                 log: &log,
                 dead: &dead,
+                unread: &self.unread,
                 kills: &self.kills(),
                 cuts: &self.cuts,
                 stored: &stored,
+                may_go_back: self.late_commits,
                 in_flight: 256,
                 // A commit that is due, and one that waits for a rebalance in progress.
                 unstored: (f64::from(self.rate) * (COMMIT + self.server.session()).as_secs_f64()) as usize,

@@ -3,6 +3,7 @@
 mod broker_killed;
 mod chain;
 mod clocks;
+mod commits_at_revoke;
 mod cuts;
 mod disk_full;
 mod failover;
@@ -16,9 +17,11 @@ mod lifecycle;
 mod lost_replies;
 mod memory_full;
 mod poison;
+mod positions_unknown;
 mod power_loss;
 mod put_off;
 mod resets;
+mod retention;
 mod split_brain;
 mod too_few_in_sync;
 
@@ -85,6 +88,9 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     scenario!("5", "resets", [Kafka, Redis], 60, resets::run),
     scenario!("6", "cuts", [Kafka, Redis], 40, cuts::run),
     scenario!("13", "levels", [Kafka, Redis], 40, chain::levels, smoke),
+    scenario!("14", "commits-at-revoke", [Kafka], 60, commits_at_revoke::run),
+    scenario!("15", "positions-unknown", [Kafka], 60, positions_unknown::run),
+    scenario!("16", "retention", [Kafka, Redis], 40, retention::run),
     scenario!("17", "foreign-notes", [Kafka], 40, foreign_notes::run, smoke),
     scenario!("18", "poison", [Kafka, Redis, Memory], 60, poison::run, smoke),
     scenario!("19", "put-off", [Kafka, Redis, Memory], 20, put_off::run),
