@@ -32,7 +32,7 @@ pub(crate) async fn run(test: &Test) -> Result<Numbers, Failure> {
         let rule = match test.random(0..=1) {
             _ if silent => Rule::drop_reply(asks, 1.0),
             0 => Rule::hold_request(asks, 1.0, late, Late::Waiting),
-            _ => Rule::hold_request(asks, 0.8, late, Late::HungUp),
+            _ => Rule::hold_request(asks, 1.0, late, Late::HungUp),
         };
         let wait = Duration::from_millis(test.random(1_000..=4_000));
         if starts <= joins {
