@@ -22,8 +22,7 @@ pub(crate) async fn run(test: &Test) -> Result<Numbers, Failure> {
     let mut turns = test.turns(500..=1_500);
     while turns.next().await {
         stage.look()?;
-        let members = stage.members();
-        let member = members[test.random(0..=members.len() as u64 - 1) as usize];
+        let member = at_work(test, &stage).await?;
         let from = Instant::now();
         stage.actor(member).signal(Signal::STOP)?;
         // Past the session, and past the moment at which another one has it.
@@ -42,6 +41,19 @@ pub(crate) async fn run(test: &Test) -> Result<Numbers, Failure> {
         ));
     }
     Ok(numbers)
+}
+
+/// A member that is in the middle of a handler; any, if none comes to that in time.
+async fn at_work(test: &Test, stage: &Stage<'_>) -> Result<u32, Failure> {
+    let until = Instant::now() + Duration::from_secs(3);
+    loop {
+        let members = stage.members();
+        let member = members[test.random(0..=members.len() as u64 - 1) as usize];
+        if Instant::now() >= until || in_hand(stage, member, Instant::now())? > 0 {
+            return Ok(member);
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
 }
 
 /// What a member had got and not settled at that moment.
