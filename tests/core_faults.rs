@@ -141,6 +141,26 @@ async fn a_failed_read_ends_the_subscription_also_with_commits_that_never_answer
     ends(subscription, ErrorKind::Denied).await;
 }
 
+/// Asked by many at the moment of its end: a request that is half sent when the task goes must not wait for ever.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn whoever_asks_while_it_ends_is_answered() {
+    for _ in 0..2_000 {
+        let (bus, _, fault) = double().await;
+        let mut subscription = with(&bus, 0).await;
+        let ask = |_| {
+            let control = subscription.control();
+            tokio::spawn(async move { while control.flush().await.is_ok() {} })
+        };
+        let asking: Vec<_> = (0..4).map(ask).collect();
+        fault.fail();
+        let error = soon("the error", subscription.next()).await.expect("not the end");
+        assert_eq!(error.expect_err("an error"), ErrorKind::Denied);
+        for asker in asking {
+            soon("an answer", asker).await.expect("no panic");
+        }
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_deleted_topic_and_removed_records_end_the_subscription() {
     let (bus, _, fault) = double().await;

@@ -125,6 +125,14 @@ impl Pump {
         for reply in running.drained {
             let _ = reply.send(failed().map_or(Ok(()), Err));
         }
+        self.refuse_commands().await;
+    }
+
+    /// Drops every command that is still on its way, which tells whoever waits for its answer. A channel that is only
+    /// dropped keeps what is being sent at that moment for as long as there are senders.
+    async fn refuse_commands(&mut self) {
+        self.commands.close();
+        while self.commands.recv().await.is_some() {}
     }
 
     /// Releases what is owned, so that the next owners need not wait, and leaves.
