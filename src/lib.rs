@@ -1,13 +1,25 @@
 #![doc = include_str!("../README.md")]
 
+#[cfg(feature = "app")]
+pub mod app;
 mod codec;
 mod connect;
+#[cfg(feature = "app")]
+pub mod event;
+#[cfg(feature = "app")]
+pub mod handler;
 
 /// The examples of the guide are compiled and run.
 #[cfg(all(doctest, feature = "memory", feature = "json"))]
 #[doc = include_str!("../docs/subscriptions.md")]
 struct Guide;
 pub mod layer;
+#[cfg(feature = "app")]
+pub mod router;
+#[cfg(feature = "app")]
+pub mod service;
+#[cfg(feature = "app")]
+pub mod worker;
 
 pub use bus_core::{
     Ack, Admin, Backend, Backoff, Batch, Bytes, Codec, Control, Delivery, Done, Entry, Error, ErrorKind,

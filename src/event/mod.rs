@@ -1,0 +1,1 @@
+//! Events: who sent what, when, and because of what, beside the payload.

@@ -1,0 +1,1 @@
+//! Handlers: async functions that are called for each message, with extractors and layers.

@@ -1,0 +1,1 @@
+//! The event router: an event's dotted name leads to its handler.

@@ -1,0 +1,1 @@
+//! Request and reply, and services that own an inbox topic.

@@ -1,0 +1,1 @@
+//! Workers: a type that processes messages of one topic, with hooks, retries and an output topic.
