@@ -233,3 +233,39 @@ async fn a_destroyed_group_goes_on_where_it_was_or_ends_with_a_reason() {
     assert_eq!(error, ErrorKind::GroupMissing);
     assert!(error.to_string().contains("subscribe again"), "{error}");
 }
+
+/// A replica that is promoted, and a server that is restarted with an older file, know the lease with the same owner and
+/// epoch. A commit out of the history before is not carried out there: the position would pass what nobody was told of.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_commit_of_another_history_is_not_stored() {
+    let server = Server::start(&[]);
+    let backend = Redis::connect_url(&format!("{}?ttl=9s", server.url()))
+        .await
+        .unwrap();
+    let topic = unique("orders");
+    backend
+        .admin()
+        .create(&[TopicSpec::new(topic.clone())])
+        .await
+        .unwrap();
+    let publisher = backend.publisher().await.unwrap();
+    let mut member = Member::join(&backend, group(&topic, &unique("g"))).await;
+    let kept = publish(&publisher, &topic, numbered(0, 5)).await;
+    member.until(|m| m.records.len() == 5).await;
+    member.commit_all().await;
+    let () = server.command(&["SAVE"]);
+    let lost = publish(&publisher, &topic, numbered(5, 10)).await;
+    member.until(|m| m.records.len() == 10).await;
+    let (ack, done) = (member.ack.clone(), member.done(0));
+    server.kill();
+    // On its way while the server is away: it is the first that comes to the next run.
+    let commit = tokio::spawn(async move { ack.commit(vec![done]).await.remove(0) });
+    server.restart();
+    assert_eq!(in_time(commit).await.unwrap().unwrap_err(), ErrorKind::Fenced);
+    let last = native_groups(&server.url(), &topic).remove(0).1;
+    assert_eq!(last, bus_core::position::format(kept[4].position.unwrap()));
+    member.until(|m| !losses(m).is_empty()).await;
+    let range = (kept[4].position.unwrap() + 1, lost[4].position.unwrap() + 1);
+    assert_eq!(losses(&member), [range]);
+    member.subscriber.close().await.unwrap();
+}

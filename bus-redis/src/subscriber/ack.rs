@@ -255,46 +255,48 @@ impl RedisAck {
     async fn make(&self, done: &[Done], mut calls: Vec<Call>, results: &mut [Option<Result<()>>]) {
         let deadline = Instant::now() + self.context.config.publish_timeout;
         let mut pause = Duration::from_millis(10);
-        while !calls.is_empty() {
+        while let Some(first) = calls.first() {
+            // A replica that was promoted knows the lease too, with the same owner and epoch: what was delivered out of
+            // another history must not even be sent to it.
+            let run_id = first.run_id.clone();
+            let (asked, others): (Vec<_>, Vec<_>) = calls.into_iter().partition(|c| c.run_id == run_id);
+            calls = others;
             let mut pipeline = Pipeline::new();
-            for call in &calls {
+            for call in &asked {
                 pipeline.encoded_script(Script::Commit, call.words, call.bytes.clone());
             }
             // Outputs are published by it. A position that is lost only brings records again.
             let config = &self.context.config;
-            let waits = config.durability.waits() && calls.iter().any(|c| !done[c.index].outputs.is_empty());
+            let waits = config.durability.waits() && asked.iter().any(|c| !done[c.index].outputs.is_empty());
             if waits {
                 config.durability.add(config.confirm_timeout(), &mut pipeline);
             }
-            match self.link.call(&pipeline).await {
+            match self.link.call_on(&run_id, &pipeline).await {
+                Ok(answers) if answers.run_id != run_id => {
+                    for call in asked {
+                        let shard = done[call.index].shard;
+                        self.shared.lose(shard);
+                        results[call.index] = Some(Err(fenced(&self.topics, shard)));
+                    }
+                }
                 Ok(mut answers) => {
                     let reply = if waits { answers.values.pop() } else { None };
                     let durable = reply.is_none_or(|reply| config.durability.is_enough(&reply));
-                    let mut left = Vec::new();
-                    for (call, reply) in calls.into_iter().zip(answers.values) {
-                        let done = &done[call.index];
-                        let result = match answers.run_id == call.run_id {
-                            true => self.settle(done, call.sequence, &reply),
-                            // Another run, maybe another history: what was delivered may not be what is there.
-                            false => {
-                                self.shared.lose(done.shard);
-                                Some(Err(fenced(&self.topics, done.shard)))
-                            }
-                        };
-                        match result {
+                    for (call, reply) in asked.into_iter().zip(answers.values) {
+                        match self.settle(&done[call.index], call.sequence, &reply) {
                             // Made again, it is a duplicate that is waited for.
-                            Some(Ok(())) if !durable => left.push(call),
+                            Some(Ok(())) if !durable => calls.push(call),
                             Some(result) => results[call.index] = Some(result),
-                            None => left.push(call),
+                            None => calls.push(call),
                         }
                     }
-                    calls = left;
                 }
                 Err(error) if error.is_transient() => {
                     tracing::debug!(group = %self.group, %error, "commit is sent again");
+                    calls.extend(asked);
                 }
                 Err(error) => {
-                    for call in calls {
+                    for call in asked.into_iter().chain(calls) {
                         results[call.index] = Some(Err(error.duplicate()));
                     }
                     return;

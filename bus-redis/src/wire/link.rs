@@ -40,10 +40,23 @@ impl Link {
     }
 
     pub(crate) async fn call_within(&self, pipeline: &Pipeline, limit: Duration) -> Result<Answers> {
+        self.call_run(None, pipeline, limit).await
+    }
+
+    /// As [`call`](Self::call), but what is sent is for this run of the server alone: to another one nothing is sent, and
+    /// there are no values.
+    pub(crate) async fn call_on(&self, run_id: &str, pipeline: &Pipeline) -> Result<Answers> {
+        self.call_run(Some(run_id), pipeline, self.config.connect_timeout)
+            .await
+    }
+
+    async fn call_run(&self, run_id: Option<&str>, pipeline: &Pipeline, limit: Duration) -> Result<Answers> {
+        let other = |conn: &Conn| run_id.is_some_and(|wanted| wanted != &**conn.run_id());
         let mut slot = self.conn.lock().await;
         // Taken out while it is used, so that a dropped call leaves no connection with half an answer behind.
         let reused = slot.take();
-        if let Some(mut conn) = reused {
+        // One to another run may be an old one that nobody noticed to be dead: a new one tells.
+        if let Some(mut conn) = reused.filter(|conn| !other(conn)) {
             match self.round(&mut conn, pipeline, limit).await {
                 Ok(values) => return Ok(self.keep(&mut slot, conn, values)),
                 Err(error) if error.kind() != ErrorKind::Unavailable => return Err(error),
@@ -52,6 +65,9 @@ impl Link {
         }
         let result = async {
             let mut conn = Conn::open(&self.config, self.role).await?;
+            if other(&conn) {
+                return Ok((conn, Vec::new()));
+            }
             let values = self.round(&mut conn, pipeline, limit).await?;
             Ok((conn, values))
         }
