@@ -21,6 +21,8 @@ pub(crate) struct Evidence {
     pub(crate) sent: Vec<Sent>,
     /// What consumers did.
     pub(crate) handled: Vec<Happening>,
+    /// Who was told when that a partition is its own.
+    pub(crate) gained: Vec<(Instant, u32, u32)>,
     /// When each message was handed to a publisher.
     pub(crate) intents: HashMap<Id, Instant>,
     /// Why actors could not go on.
@@ -172,6 +174,10 @@ impl Evidence {
             }
             Entry::Failed { why } => {
                 self.failures.push(format!("actor {member}: {why}"));
+                return Ok(None);
+            }
+            Entry::Gained { partition } => {
+                self.gained.push((at, member, partition));
                 return Ok(None);
             }
             Entry::Note { .. } => return Ok(None),

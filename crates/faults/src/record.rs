@@ -34,6 +34,8 @@ pub(crate) enum Entry {
     NotStored { id: String, why: String },
     /// It may be.
     Unknown { id: String, why: String },
+    /// A partition is its own from now on.
+    Gained { partition: u32 },
     /// A message came.
     Got {
         id: String,

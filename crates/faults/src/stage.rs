@@ -14,6 +14,7 @@ use crate::{
 };
 use bus::{Bus, Message, Name, TopicSpec};
 use bus_core::conformance::{Failure, Place, checkers::Interruption};
+use parking_lot::Mutex;
 use std::{
     collections::{BTreeMap, BTreeSet},
     ffi::OsString,
@@ -213,6 +214,23 @@ impl<'a> Stage<'a> {
             },
         )
         .await
+    }
+    /// Waits until the partitions are shared among as many members as live: nothing moves any more by itself. Who owns what.
+    pub(crate) async fn all_share(&self) -> Result<BTreeMap<String, BTreeSet<u32>>, Failure> {
+        let (members, seen) = (self.members().len(), Mutex::default());
+        let least = PARTITIONS as usize / members.max(1);
+        until("every member has its share", Duration::from_secs(60), || async {
+            let owners = self.owners().await.map_err(|e| e.to_string())?;
+            let shared = owners.len() == members
+                && owners.values().map(BTreeSet::len).sum::<usize>() == PARTITIONS as usize
+                && owners
+                    .values()
+                    .all(|own| (least..=least + 1).contains(&own.len()));
+            *seen.lock() = owners;
+            shared.then_some(()).ok_or_else(|| format!("{:?}", seen.lock()))
+        })
+        .await?;
+        Ok(seen.into_inner())
     }
     /// The numbers of the living members of the group.
     pub(crate) fn members(&self) -> Vec<u32> {

@@ -151,8 +151,8 @@ fn history(case: &Case<'_>) -> Vec<Happening> {
 }
 
 /// A member that wakes, or hears late that it was cut off, may start what it had in hand before it knows that the
-/// partition went: between deliveries of one and the same owner. That makes it no owner; its word does not count, and
-/// the messages have to come to the owner like any others.
+/// partition went: between deliveries of one and the same owner, without having gained the partition since that owner
+/// began. That makes it no owner; its word does not count, and the messages have to come to the owner like any others.
 fn without_stray_starts(case: &Case<'_>, history: Vec<Happening>) -> (Vec<Happening>, usize) {
     let mut runs: HashMap<u32, Vec<(u32, Vec<usize>)>> = HashMap::new();
     for (number, h) in history.iter().enumerate() {
@@ -166,11 +166,15 @@ fn without_stray_starts(case: &Case<'_>, history: Vec<Happening>) -> (Vec<Happen
     }
     let mut stray: HashSet<usize> = HashSet::new();
     for run in runs.values().flat_map(|runs| runs.windows(3)) {
-        let [(before, _), (member, numbers), (after, next)] = run else {
+        let [(before, begun), (member, numbers), (after, next)] = run else {
             continue;
         };
-        let (first, next) = (history[numbers[0]].at, history[next[0]].at);
-        if before == after && case.was_cut(*member, first) && next - first < STRAY {
+        let (begun, first, next) = (history[begun[0]].at, history[numbers[0]].at, history[next[0]].at);
+        let partition = history[numbers[0]].place.map(|p| p.partition);
+        let gained = case.evidence.gained.iter().any(|(at, who, what)| {
+            (*who, Some(*what)) == (*member, partition) && (begun..=first).contains(at)
+        });
+        if before == after && !gained && case.was_cut(*member, first) && next - first < STRAY {
             stray.extend(numbers);
         }
     }

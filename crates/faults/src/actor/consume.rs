@@ -8,7 +8,7 @@ use crate::{
     payload,
     record::{self, Entry, Recorder},
 };
-use bus::{Bus, Bytes, Delivery, LossPolicy, Message, Raw, Retry, Topic};
+use bus::{Bus, Bytes, Delivery, LossPolicy, Message, Notice, Raw, Retry, Topic};
 use bus_core::conformance::Failure;
 use bus_proxy::Rng;
 use parking_lot::Mutex;
@@ -51,6 +51,13 @@ pub(crate) async fn consume(
     if role.exactly_once {
         subscribe = subscribe.exactly_once();
     }
+    let noted = recorder.clone();
+    subscribe = subscribe.on_notice(move |notice| {
+        if let Notice::Gained { partition, .. } = notice {
+            noted.write(Entry::Gained { partition });
+        }
+        std::future::ready(())
+    });
     let subscription = tokio::select! {
         subscription = subscribe => subscription.map_err(|e| Failure::new(format_args!("subscribing: {e}")))?,
         () = life.stopped() => return Ok(()),

@@ -29,8 +29,7 @@ pub(crate) async fn run(test: &Test) -> Result<Numbers, Failure> {
     for _ in 0..3 {
         stage.consume()?;
     }
-    stage.all_own().await?;
-    let owners = stage.owners().await?;
+    let owners = stage.all_share().await?;
     let stuck = stage.key_in(0, &format!("slow-{}", test.time.as_millis()));
     let from = Instant::now();
     stage.send(&stuck, 1).await?;
