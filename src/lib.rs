@@ -22,11 +22,11 @@ pub mod service;
 pub mod worker;
 
 pub use bus_core::{
-    Ack, Admin, Backend, Backoff, Batch, Bytes, Codec, Control, Delivery, Done, Entry, Error, ErrorKind,
-    Event, Expired, GroupSpec, Headers, HeadersView, Limits, LossPolicy, MemberSpec, Message, Name, Notice,
-    Order, Outcome, Pending, Publish, Published, Publisher, PublisherExt, Raw, Receipt, Record, Result,
-    Retry, Room, Scope, Shard, Source, Start, Stateless, Stats, Subscribe, Subscriber, Subscription, Token,
-    TopicLag, TopicSpec, Unconfirmed, Unsent, check_name, partition, position,
+    Ack, Admin, Backend, Backoff, Batch, Bytes, Chunks, Codec, Control, Delivery, Done, Entry, Error,
+    ErrorKind, Event, Expired, GroupSpec, Headers, HeadersView, Limits, LossPolicy, MemberSpec, Message,
+    Name, Notice, Order, Outcome, Pending, Publish, Published, Publisher, PublisherExt, Raw, Receipt, Record,
+    Result, Retry, Room, Scope, Shard, Source, Start, Stateless, Stats, Subscribe, Subscriber, Subscription,
+    Token, TopicLag, TopicSpec, Unconfirmed, Unsent, check_name, partition, position,
 };
 #[cfg(feature = "json")]
 pub use codec::Json;

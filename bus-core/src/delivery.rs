@@ -177,6 +177,13 @@ impl<T> Delivery<T> {
     pub fn fail(self, error: impl fmt::Display) {
         self.raw.fail(error);
     }
+    /// As [`nack_after`](Self::nack_after), with what went wrong.
+    pub fn fail_after(self, wait: Duration, error: impl fmt::Display) {
+        self.raw.settle(Verdict::Nack {
+            after: Some(wait),
+            error: Some(error.to_string()),
+        });
+    }
     /// To the dead letters now, whatever attempts are left.
     pub fn reject(self, reason: impl fmt::Display) {
         self.raw.settle(Verdict::Reject {
@@ -231,6 +238,10 @@ impl<T> Delivery<T> {
     /// The record as it was stored.
     pub fn record(&self) -> &Record {
         &self.raw.record
+    }
+    /// Nobody tried it: it comes again as the same attempt.
+    pub(crate) fn put_back(self) {
+        self.raw.settle(Verdict::Returned);
     }
     /// Its slot, and what tells it from a later delivery there.
     pub(crate) fn place(&self) -> (u32, u64) {

@@ -7,6 +7,7 @@
 mod again;
 mod batch;
 mod bus;
+mod chunks;
 mod clock;
 mod codec;
 #[cfg(feature = "conformance")]
@@ -46,6 +47,7 @@ pub(crate) use again::again;
 pub use batch::{Batch, BatchBuilder, Entry, Record, Span};
 pub use bus::Bus;
 pub use bytes::Bytes;
+pub use chunks::Chunks;
 pub use codec::{Codec, Raw, Stateless};
 pub use control::Control;
 pub use delivery::Delivery;

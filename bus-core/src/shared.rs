@@ -3,7 +3,7 @@
 use crate::{
     Error, Expired, Limits, Room,
     delay::Outputs,
-    flow::{Claims, Flow, Handout, Marks, Now, Verdict, Work},
+    flow::{Claims, Collected, Flow, Handout, Marks, Now, Verdict, Work},
     mutant,
     stats::Counters,
     sync::Mutex,
@@ -49,6 +49,8 @@ pub(crate) struct Core {
     pub(crate) flow: Flow,
     /// Readers that found nothing, first come first served.
     waiting: VecDeque<(usize, Waker)>,
+    /// A reader that has something in hand and waits for more.
+    collecting: Option<Waker>,
     /// The subscription is over; readers get the error once.
     pub(crate) ended: bool,
     pub(crate) error: Option<Error>,
@@ -59,6 +61,7 @@ impl Shared {
         let core = Core {
             flow,
             waiting: VecDeque::new(),
+            collecting: None,
             ended: false,
             error: None,
         };
@@ -82,7 +85,10 @@ impl Shared {
     }
     pub(crate) fn settle(&self, slot: u32, verdict: Verdict) {
         // A failed message's wait begins when it is looked at, and nobody looks by chance when all is quiet.
-        let waits = matches!(verdict, Verdict::Nack { .. } | Verdict::Dropped);
+        let waits = matches!(
+            verdict,
+            Verdict::Nack { .. } | Verdict::Dropped | Verdict::Returned
+        );
         if self.marks.settle(slot, verdict) {
             self.marked();
         } else if waits {
@@ -103,6 +109,35 @@ impl Shared {
         // The mark alone would be that of whoever has the slot now: a handler may settle first and go on.
         self.marks.is_lost(slot) && self.core.lock().flow.is_void(slot, stamp)
     }
+    /// Whether what a handler still works on was taken away, all of it.
+    pub(crate) fn are_taken(&self, places: &[(u32, u64)]) -> bool {
+        if !places.iter().any(|(slot, _)| self.marks.is_lost(*slot)) {
+            return false;
+        }
+        let mut core = self.core.lock();
+        // What it settled meanwhile is no more its work.
+        core.flow.step(now());
+        self.pump.notify_one();
+        core.flow.are_void(places)
+    }
+    /// What becomes of records in the hand of one who collects; the places of those that must not begin come out instead.
+    pub(crate) fn collected(
+        &self,
+        places: impl Iterator<Item = (u32, u64)> + Clone,
+        cx: &Context<'_>,
+    ) -> Result<Collected, Vec<(u32, u64)>> {
+        let mut core = self.core.lock();
+        let stopped = places
+            .clone()
+            .filter(|(slot, stamp)| !core.flow.may_begin(*slot, *stamp));
+        let stopped: Vec<_> = stopped.collect();
+        if !stopped.is_empty() {
+            return Err(stopped);
+        }
+        let collected = core.flow.collected(places.map(|(slot, _)| slot));
+        core.collecting = Some(cx.waker().clone());
+        Ok(collected)
+    }
     /// One turn of the pump: what was marked is taken in, and what there is to do comes out.
     pub(crate) fn turn(&self, core: &mut Core, now: Now) -> (Work, Room) {
         loop {
@@ -110,6 +145,7 @@ impl Shared {
             let work = core.flow.work(now);
             let room = core.flow.room();
             core.pass_on();
+            core.hurry();
             if !core.park(&self.marks) {
                 return (work, room);
             }
@@ -145,6 +181,7 @@ impl Shared {
         core.error = error;
         self.marks.park(0);
         while core.wake_one() {}
+        core.collecting.take().into_iter().for_each(Waker::wake);
         drop(core);
         self.lost.notify_waiters();
     }
@@ -203,6 +240,12 @@ impl Core {
             self.wake_one();
         }
     }
+    /// Those who collect look whether they are to go on.
+    fn hurry(&mut self) {
+        if self.flow.has_turned() {
+            self.collecting.take().into_iter().for_each(Waker::wake);
+        }
+    }
     /// Decides whether marks have to wake somebody. True: somebody has to look at marks that are there already.
     // First parked, then looked: an ack between the two is seen either here or by who marked it.
     pub(crate) fn park(&mut self, marks: &Marks) -> bool {
@@ -241,6 +284,10 @@ impl Reader {
             lent: 0,
             most,
         }
+    }
+    /// From now on, borrows so many at most.
+    pub(crate) fn at_most(&mut self, most: usize) {
+        self.most = most;
     }
     /// The next record that may run; `None`: the subscription is over. Cancel-safe: nothing is claimed before it is
     /// returned.

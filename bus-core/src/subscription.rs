@@ -1,7 +1,7 @@
 //! Reading messages: a stream of deliveries, or a handler for each.
 
 use crate::{
-    Codec, Control, Delivery, Error, Result,
+    Chunks, Codec, Control, Delivery, Error, Result,
     delivery::RawDelivery,
     flow::Verdict,
     pump::Command,
@@ -17,7 +17,10 @@ use std::{
     task::{Context, Poll},
     time::Duration,
 };
-use tokio::{sync::mpsc, task::JoinSet};
+use tokio::{
+    sync::{Mutex, mpsc},
+    task::JoinSet,
+};
 
 /// How many records a reader takes under one lock. Half of the default window, so that two readers can work.
 const LOAN: usize = 256;
@@ -76,29 +79,54 @@ impl<T, C: Codec<T>> Subscription<T, C> {
         } = self;
         let (shared, handler) = (reader.shared.clone(), Arc::new(handler));
         drop(reader);
-        let mut workers = JoinSet::new();
         // More than one in a worker's hand would wait behind a slow handler while others are idle.
         let most = if concurrency > 1 { 1 } else { LOAN };
-        for _ in 0..concurrency.max(1) {
+        let worker = || {
             let reader = Reader::new(shared.clone(), most);
-            workers.spawn(work(reader, codec.clone(), handler.clone()));
-        }
-        let mut result = Ok(());
-        while let Some(ended) = workers.join_next().await {
-            match ended {
-                Ok(Err(error)) => result = Err(error),
-                Ok(Ok(())) => {}
-                Err(panic) if panic.is_panic() => {
-                    tracing::error!(%panic, "a handler panicked; its message is tried again");
-                    let reader = Reader::new(shared.clone(), most);
-                    workers.spawn(work(reader, codec.clone(), handler.clone()));
-                }
-                // Another worker would be cancelled as well.
-                Err(_) => result = Err(Error::closed("the runtime")),
-            }
-        }
+            work(reader, codec.clone(), handler.clone())
+        };
+        let result = run(concurrency, worker).await;
         drop(commands);
         result
+    }
+    /// Deliveries in chunks of up to `size`, for what is cheaper done for many at once: see [`Chunks`]. The window of
+    /// [`in_flight`](crate::Subscribe::in_flight) is the most a chunk can hold.
+    pub fn chunks(self, size: usize, max_age: Duration) -> Chunks<T, C> {
+        Chunks::new(self.reader, self.codec, self.commands, size, max_age)
+    }
+    /// Runs `handler` for each [chunk](Chunks) of up to `size` deliveries, up to `concurrency` at a time, until the
+    /// subscription ends. One chunk is collected at a time. The handler settles each delivery by itself; those it does
+    /// not, or all of them if it panics, are dropped, which is a nack. It is cancelled at its next await once every delivery
+    /// that it still holds was taken by another member; while it holds others, [`Delivery::is_lost`] says which were.
+    /// # Errors
+    /// What ended the subscription; `Ok` after [`Control::drain`].
+    pub async fn for_each_chunk<F, R>(
+        self,
+        size: usize,
+        max_age: Duration,
+        concurrency: usize,
+        handler: F,
+    ) -> Result<()>
+    where
+        T: Send + 'static,
+        F: Fn(Vec<Delivery<T>>) -> R + Send + Sync + 'static,
+        R: Future<Output = ()> + Send + 'static,
+    {
+        let shared = self.reader.shared.clone();
+        let chunks = Arc::new(Mutex::new(self.chunks(size, max_age)));
+        let handler = Arc::new(handler);
+        run(concurrency, || {
+            let (shared, chunks, handler) = (shared.clone(), chunks.clone(), handler.clone());
+            async move {
+                while let Some(chunk) = { chunks.lock().await.next().await } {
+                    let chunk = chunk?;
+                    let places: Vec<_> = chunk.iter().map(Delivery::place).collect();
+                    unless_taken(&shared, || shared.are_taken(&places), handler(chunk)).await;
+                }
+                Ok(())
+            }
+        })
+        .await
     }
     /// A handle for stopping it from elsewhere.
     pub fn control(&self) -> Control {
@@ -125,7 +153,7 @@ impl<T, C: Codec<T>> Subscription<T, C> {
     }
 }
 
-fn poll_decoded<T, C: Codec<T>>(
+pub(crate) fn poll_decoded<T, C: Codec<T>>(
     reader: &mut Reader,
     codec: &C,
     cx: &mut Context<'_>,
@@ -160,23 +188,54 @@ where
     while let Some(delivery) = poll_fn(|cx| poll_decoded(&mut reader, &codec, cx)).await {
         let delivery = delivery?;
         let place = delivery.place();
-        let begun = reader.shared.counters.begin();
-        let mut running = pin!(handler(delivery));
-        loop {
-            let lost = reader.shared.lost.notified();
-            // It may have been taken between its claim and now.
-            if reader.shared.is_taken(place) {
-                break;
-            }
-            tokio::select! {
-                biased;
-                () = &mut running => break,
-                () = lost => {}
-            }
-        }
-        reader.shared.counters.end(begun);
+        let shared = &reader.shared;
+        unless_taken(shared, || shared.is_taken(place), handler(delivery)).await;
     }
     Ok(())
+}
+
+/// Runs so many workers; one that panics is replaced.
+async fn run<W>(concurrency: usize, worker: impl Fn() -> W) -> Result<()>
+where
+    W: Future<Output = Result<()>> + Send + 'static,
+{
+    let mut workers = JoinSet::new();
+    for _ in 0..concurrency.max(1) {
+        workers.spawn(worker());
+    }
+    let mut result = Ok(());
+    while let Some(ended) = workers.join_next().await {
+        match ended {
+            Ok(Err(error)) => result = Err(error),
+            Ok(Ok(())) => {}
+            Err(panic) if panic.is_panic() => {
+                tracing::error!(%panic, "a handler panicked; its message is tried again");
+                workers.spawn(worker());
+            }
+            // Another worker would be cancelled as well.
+            Err(_) => result = Err(Error::closed("the runtime")),
+        }
+    }
+    result
+}
+
+/// Runs a handler to its end, or until what it works on was taken.
+async fn unless_taken(shared: &Shared, is_taken: impl Fn() -> bool, handler: impl Future<Output = ()>) {
+    let begun = shared.counters.begin();
+    let mut running = pin!(handler);
+    loop {
+        let lost = shared.lost.notified();
+        // It may have been taken between its claim and now.
+        if is_taken() {
+            break;
+        }
+        tokio::select! {
+            biased;
+            () = &mut running => break,
+            () = lost => {}
+        }
+    }
+    shared.counters.end(begun);
 }
 
 impl<T, C: Codec<T> + Unpin> Stream for Subscription<T, C> {

@@ -128,6 +128,7 @@ impl Flow {
             match s.lane.and_then(|lane| self.lanes.push(lane, slot)) {
                 Some(before) if !mutant("two-heads") => {
                     self.slab[before].next = slot;
+                    self.followed |= self.slab[before].state == State::Out;
                     self.marks.set_followed(before, true);
                 }
                 _ => self.make_head(slot, now),

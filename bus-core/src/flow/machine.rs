@@ -79,6 +79,8 @@ pub struct Flow {
     starved: bool,
     /// Something is due earlier than the pump can know.
     pub(super) alarm: bool,
+    /// A record has come to wait behind one that is out.
+    pub(super) followed: bool,
     /// Commits that were begun, that ended, and that somebody waits for.
     pub(super) begun: u64,
     pub(super) ended: u64,
@@ -116,6 +118,7 @@ impl Flow {
             control: Control::default(),
             starved: false,
             alarm: false,
+            followed: false,
             begun: 0,
             ended: 0,
             wanted: 0,

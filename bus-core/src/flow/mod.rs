@@ -8,9 +8,11 @@
 //! - [`divert`]: the message a dead letter becomes
 //! - [`shard`]: one partition during one ownership
 //! - [`control`]: what the application asks of partitions: stop, go on, read up to a position
+//! - `collect`: when records that are gathered into one call are to go, although more could join them
 //! - `gate`: what may be handed out and taken in, so that notes never outgrow their limit
 //! - [`machine`]: all of it together, one step at a time; `commit`: what it stores, and when
 
+mod collect;
 mod commit;
 pub mod config;
 pub mod control;
@@ -28,8 +30,10 @@ pub mod slots;
 mod status;
 mod timers;
 
+pub use collect::Collected;
 pub use config::{DeadLetter, Flow as FlowConfig, LossPolicy, Order};
 pub use control::{Bound, Owned, Which};
 pub use lend::Claims;
 pub use machine::{Flow, Handout, Now, Work};
+pub(crate) use settle::LONGEST;
 pub use slots::{Marks, Verdict};

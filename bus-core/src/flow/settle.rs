@@ -10,7 +10,7 @@ use crate::{Message, Name, Record};
 use std::time::Duration;
 
 /// A wait that is as good as for ever, and still can be added to a time.
-pub(super) const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
+pub(crate) const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 
 impl Flow {
     /// Takes in what deliveries marked, and lets heads whose time has come run. True: something may be handed out.
@@ -39,7 +39,7 @@ impl Flow {
             let s = &mut self.slab[slot];
             if s.stamp == stamp && s.state == State::Timer && s.not_before.is_some_and(|t| t <= now.mono) {
                 s.not_before = None;
-                self.make_ready(slot);
+                self.make_ready(slot, now);
             }
         }
         self.open_gates();
@@ -73,13 +73,15 @@ impl Flow {
         match &verdict {
             Verdict::AckWith(_) => self.counters.acked.add(1),
             Verdict::Dropped if leaving => self.counters.returned.add(1),
+            Verdict::Returned => self.counters.returned.add(1),
             _ => {}
         }
         match verdict {
             Verdict::AckWith(outputs) if outputs.is_empty() => self.finish(slot, now),
             Verdict::AckWith(outputs) => self.divert(slot, outputs, now),
             Verdict::Reject { reason, error } => self.dead_letter(slot, reason, &error, now),
-            Verdict::Dropped if leaving => self.make_ready(slot),
+            Verdict::Dropped if leaving => self.make_ready(slot, now),
+            Verdict::Returned => self.make_ready(slot, now),
             Verdict::Dropped => self.nack(slot, None, "dropped without a verdict", now),
             Verdict::Nack { after, error } => self.nack(slot, after, error.as_deref().unwrap_or("nack"), now),
         }
@@ -217,13 +219,13 @@ impl Flow {
             }
             None => {
                 s.not_before = None;
-                self.make_ready(slot);
+                self.make_ready(slot, now);
             }
         }
     }
-    pub(super) fn make_ready(&mut self, slot: u32) {
+    fn make_ready(&mut self, slot: u32, now: Now) {
         let s = &mut self.slab[slot];
-        s.state = State::Ready;
+        (s.state, s.runnable) = (State::Ready, Some(now.mono));
         let runs = self.shards[s.shard as usize].as_ref().is_some_and(|s| s.runs());
         if runs && self.draining.is_none() {
             self.ready.push_back(slot);

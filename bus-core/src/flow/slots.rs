@@ -36,6 +36,8 @@ pub enum Verdict {
     },
     /// Dropped without a word: a nack, but while its shard leaves it is returned with the same attempt count.
     Dropped,
+    /// Nobody tried it: it comes again with the same attempt count, when its shard hands out.
+    Returned,
 }
 
 /// The half of the slab that deliveries see.
@@ -164,6 +166,8 @@ pub(super) struct Slot {
     pub(super) state: State,
     pub(super) failures: u32,
     pub(super) not_before: Option<Instant>,
+    /// Since when it may run.
+    pub(super) runnable: Option<Instant>,
     pub(super) bytes: usize,
 }
 
@@ -188,6 +192,7 @@ impl Slab {
             state: State::Free,
             failures: 0,
             not_before: None,
+            runnable: None,
             bytes: 0,
         };
         Self {

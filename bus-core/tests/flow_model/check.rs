@@ -206,7 +206,11 @@ impl Model {
             cover.settled_void += 1;
             return self.set(id, position, St::Gone);
         }
-        let returned = matches!(verdict, Verdict::Dropped) && (draining || !epoch.runs());
+        let returned = match verdict {
+            Verdict::Returned => true,
+            Verdict::Dropped => draining || !epoch.runs(),
+            _ => false,
+        };
         let Some(rec) = epoch.recs.get_mut(&position) else {
             return Err(format!("{id:?} {position} is unknown"));
         };
@@ -224,7 +228,7 @@ impl Model {
             Verdict::Dropped | Verdict::Nack { .. } if !returned && rec.failures + 1 >= most => {
                 letter("max-attempts", rec.failures + 1)
             }
-            Verdict::Dropped | Verdict::Nack { .. } => {
+            Verdict::Dropped | Verdict::Returned | Verdict::Nack { .. } => {
                 rec.st = St::Held;
                 if returned {
                     cover.returned += 1;

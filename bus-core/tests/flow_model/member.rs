@@ -295,6 +295,7 @@ impl Member {
                 error: "no".into(),
             },
             How::Drop => Verdict::Dropped,
+            How::Return => Verdict::Returned,
         };
         let wait = match how {
             How::NackAfter(ms) => u64::from(ms),

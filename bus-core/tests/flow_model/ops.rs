@@ -34,6 +34,7 @@ pub(crate) enum How {
     NackAfter(u16),
     Reject,
     Drop,
+    Return,
 }
 
 /// What becomes of the commit that is under way.
@@ -134,6 +135,7 @@ fn how() -> impl Strategy<Value = How> {
         1 => (0u16..3000).prop_map(How::NackAfter),
         1 => Just(How::Reject),
         1 => Just(How::Drop),
+        1 => Just(How::Return),
     ]
 }
 
