@@ -116,7 +116,10 @@ impl Lab {
                     break;
                 }
                 let batch = (0..keys).map(|key| keyed(format_args!("k{key}"), n)).collect();
-                lab.publish(&bus, &topic, &history, batch).await?;
+                if let Err(failure) = lab.publish(&bus, &topic, &history, batch).await {
+                    history.fail(format!("the publisher: {failure}"));
+                    return Err(failure);
+                }
                 // A rate, so that a fast server does not drown the members: about 100 rounds a second.
                 tokio::time::sleep(std::time::Duration::from_millis(10)).await;
             }
