@@ -40,6 +40,12 @@ impl Requests {
         Ok(names.into_iter().map(Name::from).collect())
     }
 
+    /// Whether the group has this member.
+    pub(crate) async fn has_member(&self, group: &str, id: &str) -> Result<bool> {
+        let found = self.describe_group(group).await?;
+        Ok(found.is_some_and(|info| info.members.iter().any(|(member, ..)| member == id)))
+    }
+
     async fn describe_group(&self, group: &str) -> Result<Option<GroupInfo>> {
         let found = self
             .ask_coordinator(

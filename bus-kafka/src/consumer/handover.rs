@@ -197,7 +197,7 @@ impl Reader {
     pub(super) fn void_all(&mut self) {
         let places: Vec<Place> = self.parts.keys().copied().collect();
         places.into_iter().for_each(|place| self.void(place));
-        self.doubt = None;
+        self.no_doubt();
         if let Some(revoke) = self.revoke.take() {
             self.answer(&revoke.places);
         }

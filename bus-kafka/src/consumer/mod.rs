@@ -11,7 +11,8 @@
 //! | `intake` | from fetched records to batches |
 //! | `handover` | rebalances: losing, releasing, losing at once |
 //! | `commits` | offsets and notes, one request in flight |
-//! | `freeze` | a process that was stopped and wakes |
+//! | `freeze` | ownership in doubt, as after a process was stopped and wakes |
+//! | `session` | whether the group still has this member, by a clock of our own |
 //! | `watch` | partitions added, topics deleted |
 //! | `leave` | closing, bounded |
 //! | `transaction` | exactly once: a second thread that writes outputs and positions |
@@ -32,6 +33,7 @@ mod mailbox;
 mod part;
 mod reader;
 mod seek;
+mod session;
 mod subscriber;
 mod transaction;
 mod turn;
@@ -185,6 +187,7 @@ async fn start(
         wake: wake.clone(),
     };
     let subscriber = subscriber::KafkaSubscriber::new(mail.clone(), line.clone(), config.session_timeout);
+    let roster = session::Roster::new(requests.clone(), wake.clone());
     let (ack, turn): (Arc<dyn Ack>, _) = match producer {
         None => (
             Arc::new(ack::KafkaAck::new(mail.clone(), line, requests, outputs)),
@@ -217,6 +220,7 @@ async fn start(
         inbox,
         ready,
         health,
+        roster,
         turn,
     };
     std::thread::Builder::new()

@@ -7,6 +7,7 @@ use super::{
     handover::Revoke,
     mailbox::Mailbox,
     part::{Part, Place, State},
+    session::{Roster, Session},
     turn::Turn,
     wake::{Sleep, Wake},
 };
@@ -41,6 +42,7 @@ pub(super) struct Setup {
     pub(super) inbox: mpsc::Receiver<Command>,
     pub(super) ready: oneshot::Sender<Result<()>>,
     pub(super) health: Arc<Health>,
+    pub(super) roster: Arc<Roster>,
     /// With exactly once.
     pub(super) turn: Option<Arc<Turn>>,
 }
@@ -86,6 +88,7 @@ pub(super) struct Reader {
     /// What waits for its turn.
     pub(super) later: VecDeque<Command>,
     pub(super) doubt: Option<super::freeze::Doubt>,
+    pub(super) session: Session,
     pub(super) last_round: Instant,
     pub(super) watch_at: Instant,
     pub(super) tidy_at: Instant,
@@ -145,6 +148,7 @@ impl Reader {
             inbox,
             ready,
             health,
+            roster,
             turn,
         } = setup;
         let group = match &source.scope {
@@ -181,6 +185,7 @@ impl Reader {
             inbox,
             health,
             watch_at: now + config.metadata_refresh,
+            session: Session::new(&config, roster, now),
             config,
             ids: vec![None; topics.len()],
             missing: vec![0; topics.len()],
@@ -329,6 +334,7 @@ impl Reader {
     fn timers(&mut self, now: Instant) {
         self.begin_timers(now);
         self.revoke_timer(now);
+        self.session_timer(now);
         self.doubt_timer(now);
         self.watch_timer(now);
         self.pump_commits();
@@ -341,7 +347,7 @@ impl Reader {
             self.ask_at,
             retry,
             self.revoke.as_ref().map(|r| r.deadline),
-            self.doubt.as_ref().map(|d| d.try_at),
+            self.proof_at(),
         ]
         .into_iter()
         .flatten()
@@ -351,7 +357,7 @@ impl Reader {
 
     /// Records of all partitions that have room.
     fn intake(&mut self) -> bool {
-        if self.doubt.is_some() {
+        if self.is_in_doubt() {
             return false;
         }
         let mut busy = false;

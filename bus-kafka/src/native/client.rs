@@ -1,12 +1,12 @@
 //! A client: producer or consumer.
 
-use super::{Code, Conf, Failure, List, Queue, Sentence, tally::Tally, text};
+use super::{Code, Conf, Failure, List, Queue, Sentence, intercept, pulse::Pulse, tally::Tally, text};
 use rdkafka::bindings::*;
 use std::{
     ffi::c_int,
     ptr::{self, NonNull},
     sync::Arc,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 unsafe extern "C" {
@@ -26,6 +26,8 @@ pub(crate) struct Client {
     rk: NonNull<rd_kafka_t>,
     /// Of a transactional producer. Fields go after `drop`, which ends the client and its threads.
     tally: Option<Arc<Tally>>,
+    /// Of a consumer.
+    pulse: Option<Arc<Pulse>>,
 }
 
 // SAFETY: librdkafka documents its clients as completely thread-safe.
@@ -39,15 +41,15 @@ impl Client {
     /// A producer: delivery reports come from [`Client::main`].
     pub(crate) fn producer(mut conf: Conf) -> Result<Arc<Self>, String> {
         conf.events(COMMON | RD_KAFKA_EVENT_DR);
-        Self::create(rd_kafka_type_t::RD_KAFKA_PRODUCER, conf, None)
+        Self::create(rd_kafka_type_t::RD_KAFKA_PRODUCER, conf, None, None)
     }
 
     /// A producer whose requests are counted.
     pub(crate) fn transactional(mut conf: Conf) -> Result<Arc<Self>, String> {
         conf.events(COMMON | RD_KAFKA_EVENT_DR);
         let tally = Arc::<Tally>::default();
-        tally.watch(&conf);
-        Self::create(rd_kafka_type_t::RD_KAFKA_PRODUCER, conf, Some(tally))
+        intercept::watch(&tally, &conf);
+        Self::create(rd_kafka_type_t::RD_KAFKA_PRODUCER, conf, Some(tally), None)
     }
 
     /// Requests of a transactional producer that have no answer, yet or ever.
@@ -58,13 +60,25 @@ impl Client {
     /// A consumer: rebalances come from [`Client::consumer_queue`].
     pub(crate) fn consumer(mut conf: Conf) -> Result<Arc<Self>, String> {
         conf.events(COMMON | RD_KAFKA_EVENT_REBALANCE | RD_KAFKA_EVENT_OFFSET_COMMIT);
-        let client = Self::create(rd_kafka_type_t::RD_KAFKA_CONSUMER, conf, None)?;
+        let pulse = Arc::new(Pulse::new());
+        intercept::watch(&pulse, &conf);
+        let client = Self::create(rd_kafka_type_t::RD_KAFKA_CONSUMER, conf, None, Some(pulse))?;
         // SAFETY: a live consumer; from here its main queue is read through the consumer's queue.
         unsafe { rd_kafka_poll_set_consumer(client.rk.as_ptr()) };
         Ok(client)
     }
 
-    fn create(kind: rd_kafka_type_t, mut conf: Conf, tally: Option<Arc<Tally>>) -> Result<Arc<Self>, String> {
+    /// When the latest request of a member to its group's coordinator was sent that has an answer.
+    pub(crate) fn heard(&self) -> Option<Instant> {
+        self.pulse.as_ref().map(|pulse| pulse.heard())
+    }
+
+    fn create(
+        kind: rd_kafka_type_t,
+        mut conf: Conf,
+        tally: Option<Arc<Tally>>,
+        pulse: Option<Arc<Pulse>>,
+    ) -> Result<Arc<Self>, String> {
         conf.set("log.queue", "true")
             .map_err(|e| format!("option `log.queue`: {e:?}"))?;
         let mut why = Sentence::new();
@@ -74,7 +88,7 @@ impl Client {
             return Err(why.text());
         };
         conf.forget();
-        let client = Arc::new(Self { rk, tally });
+        let client = Arc::new(Self { rk, tally, pulse });
         let main = client.main();
         // SAFETY: both belong to the same live client.
         unsafe { rd_kafka_set_log_queue(rk.as_ptr(), main.ptr()) };

@@ -2,7 +2,7 @@
 //!
 //! Everything librdkafka wants to say arrives as an [`Event`] from a [`Queue`] that one of our threads polls, never
 //! as a callback: nothing of ours runs on its threads, nothing can unwind into C, and a rebalance is simply data. The
-//! one exception counts requests and can do nothing else (`tally`).
+//! one exception counts requests and can do nothing else (`intercept`).
 //!
 //! What the safety of these handles rests on:
 //! - a client is thread-safe by librdkafka's documentation; queues and topic handles keep it alive by an `Arc`;
@@ -15,8 +15,10 @@ mod conf;
 mod delivery;
 mod event;
 mod fetch;
+mod intercept;
 mod list;
 mod produce;
+mod pulse;
 mod queue;
 mod request;
 mod results;

@@ -96,6 +96,14 @@ impl Client {
 /// A consumer's place in its group: generation and member id, both valid when it was asked for.
 pub(crate) struct Membership(NonNull<rd_kafka_consumer_group_metadata_t>);
 
+impl Membership {
+    /// The id that the coordinator knows it by.
+    pub(crate) fn id(&self) -> String {
+        // SAFETY: live, with a NUL-terminated id inside that is not null, and that is copied.
+        unsafe { super::text(rd_kafka_consumer_group_metadata_member_id(self.0.as_ptr())) }
+    }
+}
+
 impl Drop for Membership {
     fn drop(&mut self) {
         // SAFETY: ours, destroyed once.

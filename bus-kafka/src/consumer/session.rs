@@ -1,0 +1,216 @@
+//! Whether the group still has this member, watched by a clock of our own.
+//!
+//! librdkafka watches its session only while nothing moves. In the middle of a rebalance its requests to the group's
+//! coordinator may hang for minutes, a join for as long as `max.poll.interval.ms`, while the coordinator counts on and
+//! gives the partitions to others. So what counts here is the coordinator's word:
+//!
+//! 1. an answer to any request of a member is good for a session, from when the request was sent;
+//! 2. where none comes for half a session, the group is asked, on a connection of its own, whether it has this member:
+//!    one that waits in a rebalance is a member for as long as that takes. Each such answer is good for a moment;
+//! 3. where both are over, ownership is in doubt and no handler is started;
+//! 4. when the group does not have it, or when the time for handlers of a partition that leaves is over as well,
+//!    everything is lost, and if that was wrong it is gained again where the group stands.
+
+use super::{
+    freeze::Doubt,
+    part::{Part, State},
+    reader::Reader,
+    wake::Wake,
+};
+use crate::{KafkaConfig, admin::Requests};
+use bus_core::{Name, Shard};
+use parking_lot::Mutex;
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+/// How often the group is asked, and how long it may take to answer.
+const EVERY: Duration = Duration::from_millis(500);
+const ANSWER: Duration = Duration::from_secs(3);
+/// How long it is good for that the group has this member: its session may end at any moment.
+const FRESH: Duration = Duration::from_secs(2);
+/// A coordinator that has answered for so long, while librdkafka says nothing, has not put this member out.
+const SETTLED: Duration = Duration::from_secs(1);
+/// The session of the newer protocol is the brokers' choice; this is their default.
+const NEWER: Duration = Duration::from_secs(45);
+
+/// What is known of the session.
+pub(super) struct Session {
+    length: Duration,
+    roster: Arc<Roster>,
+    /// Since when an answer is waited for, and when to ask next.
+    asking: Option<Instant>,
+    ask_at: Instant,
+    /// When the latest question was asked that found this member in its group.
+    listed: Option<Instant>,
+    /// What was given up without a word from librdkafka, and when.
+    given_up: Vec<Shard>,
+    given_up_at: Instant,
+}
+
+/// Asks the group for its members, away from the thread.
+pub(super) struct Roster {
+    requests: Arc<Requests>,
+    runtime: tokio::runtime::Handle,
+    wake: Arc<Wake>,
+    answer: Mutex<Option<Answer>>,
+}
+
+struct Answer {
+    asked: Instant,
+    id: String,
+    /// Whether this member is in the group; `None`: nobody could say.
+    listed: Option<bool>,
+}
+
+impl Roster {
+    /// Inside of a runtime.
+    pub(super) fn new(requests: Arc<Requests>, wake: Arc<Wake>) -> Arc<Self> {
+        Arc::new(Self {
+            requests,
+            runtime: tokio::runtime::Handle::current(),
+            wake,
+            answer: Mutex::default(),
+        })
+    }
+    fn ask(self: &Arc<Self>, group: Name, id: String, asked: Instant) {
+        let roster = self.clone();
+        drop(self.runtime.spawn(async move {
+            let answer = tokio::time::timeout(ANSWER, roster.requests.has_member(&group, &id));
+            let listed = match answer.await {
+                Ok(Ok(listed)) => Some(listed),
+                Ok(Err(error)) => {
+                    tracing::debug!(target: "bus::kafka", group = &*group, "asking for members: {error}");
+                    None
+                }
+                Err(_) => None,
+            };
+            *roster.answer.lock() = Some(Answer { asked, id, listed });
+            roster.wake.wake();
+        }));
+    }
+}
+
+impl Session {
+    pub(super) fn new(config: &KafkaConfig, roster: Arc<Roster>, now: Instant) -> Self {
+        let newer = config.native.get("group.protocol").map(String::as_str) == Some("consumer");
+        Self {
+            length: if newer { NEWER } else { config.session_timeout },
+            roster,
+            asking: None,
+            ask_at: now,
+            listed: None,
+            given_up: Vec::new(),
+            given_up_at: now,
+        }
+    }
+}
+
+impl Reader {
+    pub(super) fn session_timer(&mut self, now: Instant) {
+        let (Some(heard), true) = (self.client.heard(), self.group.is_some()) else {
+            return;
+        };
+        if self.session.asking.is_some() {
+            let answer = self.session.roster.answer.lock().take();
+            if let Some(answer) = answer {
+                self.session.asking = None;
+                self.told(answer, now);
+            }
+        }
+        let quiet = now.saturating_duration_since(heard);
+        if quiet < self.session.length / 2 && self.doubt.is_none() && self.session.given_up.is_empty() {
+            return;
+        }
+        let parts = &self.parts;
+        self.session.given_up.retain(|shard| {
+            let part = parts.get(&(shard.topic, shard.partition));
+            part.is_some_and(|p| p.shard == *shard && p.state == State::Finding)
+        });
+        let owns = self.parts.values().any(Part::is_owned);
+        if !owns && self.session.given_up.is_empty() {
+            return;
+        }
+        self.ask_for_members(now);
+        if !self.session.given_up.is_empty() && heard > self.session.given_up_at + SETTLED {
+            self.regain();
+        }
+        let sure = heard + self.session.length;
+        let sure = self.session.listed.map_or(sure, |at| sure.max(at + FRESH));
+        if !owns || now < sure {
+            return;
+        }
+        match self.doubt.as_ref().and_then(Doubt::since) {
+            None => {
+                tracing::warn!(
+                    target: "bus::kafka", group = ?self.group,
+                    "the group's coordinator has not answered for {quiet:?}; asking whether partitions are still ours"
+                );
+                self.doubt_all(now);
+            }
+            Some(since) if now >= since + self.config.rebalance_grace => {
+                self.give_up(now, "nobody says whether this member is still in its group");
+            }
+            Some(_) => {}
+        }
+    }
+
+    fn ask_for_members(&mut self, now: Instant) {
+        let session = &mut self.session;
+        // One that never came back was asked in a runtime that has ended.
+        let waits = session.asking.is_some_and(|since| now < since + 2 * ANSWER);
+        if waits || now < session.ask_at {
+            return;
+        }
+        session.ask_at = now + EVERY;
+        if let (Some(group), Some(member)) = (&self.group, self.client.membership()) {
+            session.asking = Some(now);
+            session.roster.ask(group.clone(), member.id(), now);
+        }
+    }
+
+    fn told(&mut self, answer: Answer, now: Instant) {
+        // Under another id it is another member, and librdkafka has told what became of this one.
+        let same = self.client.membership().is_some_and(|m| m.id() == answer.id);
+        match answer.listed.filter(|_| same) {
+            None => {}
+            Some(false) => self.give_up(now, "this member was put out of its group"),
+            Some(true) => {
+                self.session.listed = self.session.listed.max(Some(answer.asked));
+                if answer.asked >= self.session.given_up_at {
+                    self.regain();
+                }
+                if let Some(since) = self.doubt.as_ref().and_then(Doubt::since)
+                    && answer.asked >= since
+                {
+                    self.no_doubt();
+                }
+            }
+        }
+    }
+
+    /// Everything is lost, until it is known better.
+    fn give_up(&mut self, now: Instant, why: &str) {
+        let owned = self.parts.values().filter(|p| p.is_owned());
+        let shards: Vec<Shard> = owned.map(|p| p.shard).collect();
+        if shards.is_empty() {
+            return;
+        }
+        let places: Vec<_> = shards.iter().map(|s| (s.topic, s.partition)).collect();
+        tracing::warn!(target: "bus::kafka", group = ?self.group, "{why}; partitions are lost: {places:?}");
+        for shard in shards {
+            self.lose(shard);
+            self.session.given_up.push(shard);
+        }
+        self.session.given_up_at = now;
+        self.no_doubt();
+    }
+
+    /// It was wrong to give up what is still ours.
+    fn regain(&mut self) {
+        for shard in std::mem::take(&mut self.session.given_up) {
+            self.reread(shard);
+        }
+    }
+}
