@@ -30,6 +30,7 @@ mod scenarios;
 mod server;
 mod stage;
 mod standing;
+mod stray;
 mod test;
 mod verdict;
 

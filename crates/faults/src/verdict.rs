@@ -1,13 +1,13 @@
 //! Everything that always holds, asked of the checkers of the conformance suite.
 
-use crate::{evidence::Evidence, observer::Logged, test::Numbers};
+use crate::{evidence::Evidence, observer::Logged, stray, test::Numbers};
 use bus_core::conformance::{
     Failure, Happening, Id, Place, What,
     checkers::{self, Cause, Interruption, Stored, Told},
 };
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 /// What is known about a topic and one group when all is over.
@@ -41,9 +41,6 @@ impl Case<'_> {
     }
 }
 
-/// How long what a former owner had in hand may go on to be started: it has to ask whether it is still the owner.
-const STRAY: Duration = Duration::from_secs(2);
-
 /// Holds everything against everything.
 /// # Errors
 /// The first promise that was not kept.
@@ -57,7 +54,11 @@ pub(crate) fn judge(case: &Case<'_>, numbers: &mut Numbers) -> Result<(), Failur
     }
     let places: Vec<(Id, Place)> = log.iter().map(|l| (l.id.clone(), l.place)).collect();
     checkers::log_holds(&evidence.sent, &places).map_err(|f| f.context("the log"))?;
-    let (history, started) = without_stray_starts(case, history(case));
+    let (history, started) = stray::without(
+        history(case),
+        |member, at| case.was_cut(member, at),
+        &case.evidence.gained,
+    );
     let interruptions = interruptions(case, &history);
     checkers::lost(&history)?;
     checkers::unexpected(&history)?;
@@ -148,45 +149,6 @@ fn history(case: &Case<'_>) -> Vec<Happening> {
         what: What::DeadLettered,
     }));
     history
-}
-
-/// A member that wakes, or hears late that it was cut off, may start what it had in hand before it knows that the
-/// partition went: between deliveries of one and the same owner, without having gained the partition since that owner
-/// began. That makes it no owner; its word does not count, and the messages have to come to the owner like any others.
-fn without_stray_starts(case: &Case<'_>, history: Vec<Happening>) -> (Vec<Happening>, usize) {
-    let mut runs: HashMap<u32, Vec<(u32, Vec<usize>)>> = HashMap::new();
-    for (number, h) in history.iter().enumerate() {
-        if let (What::Delivered { member, .. }, Some(place)) = (h.what, h.place) {
-            let runs = runs.entry(place.partition).or_default();
-            match runs.last_mut() {
-                Some((owner, numbers)) if *owner == member => numbers.push(number),
-                _ => runs.push((member, vec![number])),
-            }
-        }
-    }
-    let mut stray: HashSet<usize> = HashSet::new();
-    for run in runs.values().flat_map(|runs| runs.windows(3)) {
-        let [(before, begun), (member, numbers), (after, next)] = run else {
-            continue;
-        };
-        let (begun, first, next) = (history[begun[0]].at, history[numbers[0]].at, history[next[0]].at);
-        let partition = history[numbers[0]].place.map(|p| p.partition);
-        let gained = case.evidence.gained.iter().any(|(at, who, what)| {
-            (*who, Some(*what)) == (*member, partition) && (begun..=first).contains(at)
-        });
-        if before == after && !gained && case.was_cut(*member, first) && next - first < STRAY {
-            stray.extend(numbers);
-        }
-    }
-    let (mut out, mut kept) = (HashSet::new(), Vec::with_capacity(history.len()));
-    for (number, h) in history.into_iter().enumerate() {
-        match h.what {
-            What::Delivered { member, .. } if stray.contains(&number) => drop(out.insert((member, h.id))),
-            What::Acked { member } if out.remove(&(member, h.id.clone())) => {}
-            _ => kept.push(h),
-        }
-    }
-    (kept, stray.len())
 }
 
 /// The kills; each change of a partition's owner that a cut explains, at the new owner's first delivery; and each time
