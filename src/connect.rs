@@ -1,16 +1,12 @@
 //! Connecting: a URL picks the backend among those that are compiled in.
 
-use bus_core::{Backend, Error, ErrorKind, Message, Pending, Publisher, Result};
-use std::{ops::Deref, sync::Arc};
+use crate::Bus;
+use bus_core::{Backend, Error, ErrorKind, Result};
+use std::sync::Arc;
 use url::Url;
 
 /// The backends by URL scheme: the feature that compiles each in.
 const BACKENDS: [(&str, &str); 3] = [("memory", "memory"), ("kafka", "kafka"), ("redis", "redis")];
-
-/// A bus, connected by URL. Cheap to clone; every clone is the same bus. What it does is on [`bus_core::Bus`], to which
-/// it derefs.
-#[derive(Clone, Debug)]
-pub struct Bus(bus_core::Bus);
 
 impl Bus {
     /// Connects to `memory://`, `memory://name` (shared inside the process), `kafka://host:9092,host2:9092` or
@@ -29,13 +25,13 @@ impl Bus {
     /// - `Unavailable`: nobody answers; the error names the address.
     pub async fn connect(url: &str) -> Result<Self> {
         let backend = backend(url).await?;
-        Ok(Self(bus_core::Bus::new(backend).await?))
+        Self::over(backend).await
     }
     /// A bus over a backend of one's own making.
     /// # Errors
     /// What the backend's publisher says.
     pub async fn new(backend: Arc<dyn Backend>) -> Result<Self> {
-        Ok(Self(bus_core::Bus::new(backend).await?))
+        Self::over(backend).await
     }
 }
 
@@ -85,28 +81,5 @@ fn unknown(scheme: &str) -> Error {
                 known.join(", ")
             ))
         }
-    }
-}
-
-impl Deref for Bus {
-    type Target = bus_core::Bus;
-    fn deref(&self) -> &bus_core::Bus {
-        &self.0
-    }
-}
-
-impl From<Bus> for bus_core::Bus {
-    fn from(bus: Bus) -> Self {
-        bus.0
-    }
-}
-
-#[async_trait::async_trait]
-impl Publisher for Bus {
-    fn publish_batch(&self, topic: &str, batch: Vec<Message>) -> Pending {
-        Publisher::publish_batch(&self.0, topic, batch)
-    }
-    async fn close(&self) -> Result<()> {
-        self.0.close().await
     }
 }

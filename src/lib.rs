@@ -2,8 +2,10 @@
 
 #[cfg(feature = "app")]
 pub mod app;
+mod bus;
 mod codec;
 mod connect;
+mod create;
 #[cfg(feature = "app")]
 pub mod event;
 #[cfg(feature = "app")]
@@ -21,16 +23,16 @@ pub mod service;
 #[cfg(feature = "app")]
 pub mod worker;
 
+pub use bus::{Bus, Destination};
 pub use bus_core::{
     Ack, Admin, Backend, Backoff, Batch, Bytes, Chunks, Codec, Control, Delivery, Done, Entry, Error,
     ErrorKind, Event, Expired, GroupSpec, Headers, HeadersView, Limits, LossPolicy, MemberSpec, Message,
     Name, Notice, Order, Outcome, Pending, Publish, Published, Publisher, PublisherExt, Raw, Receipt, Record,
-    Result, Retry, Room, Scope, Shard, Source, Start, Stateless, Stats, Subscribe, Subscriber, Subscription,
-    Token, TopicLag, TopicSpec, Unconfirmed, Unsent, check_name, partition, position,
+    Result, Retry, Room, Scope, Shard, Source, Stamp, Start, Stateless, Stats, Subscribe, Subscriber,
+    Subscription, Token, TopicLag, TopicSpec, Unconfirmed, Unsent, check_name, partition, position,
 };
 #[cfg(feature = "json")]
 pub use codec::Json;
-pub use connect::Bus;
 
 /// A topic with its payload type and codec in one constant; the codec is JSON unless another is named.
 #[cfg(feature = "json")]

@@ -28,6 +28,7 @@ fn prints(url: &str) {
     assert_eq!(String::from_utf8_lossy(&output.stdout), PRINTED, "{url}");
 }
 
+#[cfg(any(feature = "kafka", feature = "redis"))]
 fn server(variable: &str) -> String {
     std::env::var(variable).unwrap_or_else(|_| panic!("set {variable} or run `cargo xtask test`"))
 }

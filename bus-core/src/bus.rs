@@ -2,7 +2,7 @@
 
 use crate::{
     Admin, Backend, Codec, Error, ErrorKind, Message, Outcome, Pending, Publisher, PublisherExt, Result,
-    Subscribe, Topic, TopicSpec, Unsent,
+    Stamp, Subscribe, Topic, TopicSpec, Unsent,
     delay::{Delays, Outputs},
     enqueue::{Queue, Unconfirmed},
     gate::Gate,
@@ -31,6 +31,7 @@ struct Inner {
     gate: Arc<Gate>,
     delays: Arc<Delays>,
     queue: Queue,
+    stamp: Option<Stamp>,
     closed: AtomicBool,
 }
 
@@ -54,6 +55,15 @@ impl Bus {
     /// # Errors
     /// What the backend's publisher says.
     pub async fn new(backend: Arc<dyn Backend>) -> Result<Self> {
+        Self::make(backend, None).await
+    }
+    /// As [`new`](Self::new), and every message that is published passes this stamp first.
+    /// # Errors
+    /// What the backend's publisher says.
+    pub async fn with_stamp(backend: Arc<dyn Backend>, stamp: Stamp) -> Result<Self> {
+        Self::make(backend, Some(stamp)).await
+    }
+    async fn make(backend: Arc<dyn Backend>, stamp: Option<Stamp>) -> Result<Self> {
         let publisher = backend.publisher().await?;
         let gate = Gate::new(publisher.clone());
         let delays = Delays::new(backend.clone(), gate.clone());
@@ -64,6 +74,7 @@ impl Bus {
             gate,
             delays,
             queue,
+            stamp,
             closed: AtomicBool::new(false),
         }));
         bus.0.delays.belongs_to(WeakBus(Arc::downgrade(&bus.0)));
@@ -101,7 +112,10 @@ impl Bus {
     /// Failures are logged, counted and reported by [`flush`](Self::flush).
     /// # Errors
     /// What the codec says; `Closed`.
-    pub async fn enqueue(&self, topic: &str, message: Message) -> Result<()> {
+    pub async fn enqueue(&self, topic: &str, mut message: Message) -> Result<()> {
+        if let Some(stamp) = &self.0.stamp {
+            stamp.one(topic, &mut message)?;
+        }
         if self.0.queue.push(topic.into(), message).await {
             Ok(())
         } else {
@@ -201,7 +215,7 @@ impl Bus {
     }
     /// Where outputs wait that are delayed.
     pub(crate) fn outputs(&self) -> Outputs {
-        Outputs::of(&self.0.delays)
+        Outputs::of(&self.0.delays, self.0.stamp.clone())
     }
     /// A group of this process reads these topics.
     pub(crate) fn moves_delays_of(&self, topics: &Arc<Topics>) {
@@ -230,7 +244,10 @@ impl Publisher for Bus {
             let closed = |_| Err(Unsent::not_stored(Error::closed("the bus")));
             return Pending::ready(batch.iter().map(closed).collect());
         }
-        self.0.delays.publish(topic, batch)
+        match &self.0.stamp {
+            None => self.0.delays.publish(topic, batch),
+            Some(stamp) => stamp.batch(topic, batch, |batch| self.0.delays.publish(topic, batch)),
+        }
     }
     async fn close(&self) -> Result<()> {
         Bus::close(self).await

@@ -1,7 +1,7 @@
 //! A message in an application's hands.
 
 use crate::{
-    Error, Expired, HeadersView, Limits, Message, Name, Record, Result, Shard, clock,
+    Control, Error, Expired, HeadersView, Limits, Message, Name, Record, Result, Shard, clock,
     delay::{Routed, marks},
     flow::{Handout, Verdict},
     shared::Shared,
@@ -127,11 +127,12 @@ impl<T> Delivery<T> {
     /// An output that is [delayed](Message::delay) goes to where delayed messages wait. Where that is not known yet, the
     /// delivery is settled a little later than this returns, and has failed if the output's topic is missing.
     pub fn ack_with(self, outputs: impl IntoIterator<Item = (impl Into<Name>, Message)>) -> Result<()> {
-        let outputs: Vec<(Name, Message)> = outputs
+        let mut outputs: Vec<(Name, Message)> = outputs
             .into_iter()
             .map(|(topic, message)| (topic.into(), message))
             .collect();
-        let checked = check_outputs(&outputs, self.raw.shared.limits);
+        let stamped = self.raw.shared.outputs.stamp(&mut outputs);
+        let checked = stamped.and_then(|()| check_outputs(&outputs, self.raw.shared.limits));
         match checked.and_then(|()| self.raw.shared.outputs.route(outputs)) {
             Ok(Routed::Now(outputs)) => self.raw.settle(Verdict::AckWith(outputs)),
             Ok(Routed::Later(asking)) => {
@@ -154,6 +155,20 @@ impl<T> Delivery<T> {
     /// As [`ack_with`](Self::ack_with), with outputs that nobody looks at any more.
     pub(crate) fn ack_with_as_it_is(self, outputs: Vec<(Name, Message)>) {
         self.raw.settle(Verdict::AckWith(outputs));
+    }
+    /// Done, before anything is done with it: at most once. Returns its value once the ack is stored, which takes as long as
+    /// a commit does; `None`: the partition has left meanwhile, and its next owner may have the message too. A future
+    /// that is dropped, and a crash, lose the message; that is what at most once means. The next message of the key is
+    /// delivered as soon as this one is acknowledged.
+    /// # Errors
+    /// As [`Control::flush`]; the message may come again.
+    pub async fn ack_stored(self, control: &Control) -> Result<Option<T>> {
+        let Self { value, raw } = self;
+        let (shared, shard) = (raw.shared.clone(), raw.shard);
+        raw.settle(Verdict::AckWith(Vec::new()));
+        control.flush().await?;
+        let held = shared.core.lock().flow.holds(shard);
+        Ok(held.then_some(value))
     }
     /// Whether its partition, or all of the subscription, is leaving.
     pub(crate) fn is_leaving(&self) -> bool {
@@ -191,6 +206,20 @@ impl<T> Delivery<T> {
             error: reason.to_string(),
         });
     }
+    /// As [`reject`](Self::reject), for who decodes by himself: its dead letter looks as if the codec had refused it.
+    pub fn undecodable(self, error: impl fmt::Display) {
+        self.raw.settle(Verdict::Reject {
+            reason: "undecodable",
+            error: error.to_string(),
+        });
+    }
+    /// The same delivery with another value.
+    pub fn map<U>(self, f: impl FnOnce(T) -> U) -> Delivery<U> {
+        Delivery {
+            value: f(self.value),
+            raw: self.raw,
+        }
+    }
     /// The value.
     pub fn value(&self) -> &T {
         &self.value
@@ -210,6 +239,11 @@ impl<T> Delivery<T> {
     /// The topic it came from.
     pub fn topic(&self) -> &str {
         self.raw.shared.topics.name(self.raw.shard.topic)
+    }
+    /// The topic it came from, shared.
+    pub fn topic_name(&self) -> Name {
+        let topic = self.raw.shared.topics.get(self.raw.shard.topic);
+        topic.map_or_else(|| Name::from(""), |topic| topic.name.clone())
     }
     /// The partition it came from.
     pub fn partition(&self) -> u32 {

@@ -14,19 +14,11 @@ use std::{
 pub trait PublisherExt: Publisher {
     /// Publishes one value; add what is needed, then await it.
     fn publish<'a, T, C: Codec<T>>(&'a self, topic: &'a Topic<T, C>, value: &T) -> Publish<'a, Self> {
-        Publish {
-            publisher: self,
-            topic: topic.name(),
-            message: topic.message(value).map_err(Unsent::not_stored),
-        }
+        Publish::new(self, topic.name(), topic.message(value))
     }
     /// Publishes one message as it is.
     fn publish_message<'a>(&'a self, topic: &'a str, message: Message) -> Publish<'a, Self> {
-        Publish {
-            publisher: self,
-            topic,
-            message: Ok(message),
-        }
+        Publish::new(self, topic, Ok(message))
     }
 }
 
@@ -43,10 +35,23 @@ pub struct Publish<'a, P: ?Sized> {
     message: Result<Message, Unsent>,
 }
 
-impl<P: Publisher + ?Sized> Publish<'_, P> {
-    fn with(mut self, change: impl FnOnce(Message) -> Message) -> Self {
+impl<'a, P: Publisher + ?Sized> Publish<'a, P> {
+    /// A publish of this message, for whoever makes messages in a way of his own; an error is what awaiting it says.
+    pub fn new(publisher: &'a P, topic: &'a str, message: crate::Result<Message>) -> Self {
+        Self {
+            publisher,
+            topic,
+            message: message.map_err(Unsent::not_stored),
+        }
+    }
+    /// Changes the message, for what has no setter here.
+    pub fn with(mut self, change: impl FnOnce(Message) -> Message) -> Self {
         self.message = self.message.map(change);
         self
+    }
+    /// The topic it goes to.
+    pub fn topic(&self) -> &'a str {
+        self.topic
     }
     /// Sets the key: messages of one key keep their order. An empty key is a key.
     pub fn key(self, key: impl Into<Bytes>) -> Self {

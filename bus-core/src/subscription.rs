@@ -57,7 +57,7 @@ impl<T, C: Codec<T>> Subscription<T, C> {
     pub(crate) fn shared(&self) -> &Arc<Shared> {
         &self.reader.shared
     }
-    fn poll_delivery(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Delivery<T>>>> {
+    pub(crate) fn poll_delivery(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Delivery<T>>>> {
         poll_decoded(&mut self.reader, &self.codec, cx)
     }
     /// Runs `handler` for each delivery, up to `concurrency` at a time, until the subscription ends. One delivery of a

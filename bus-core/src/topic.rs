@@ -181,6 +181,25 @@ impl<T, C> Topic<T, C> {
     }
 }
 
+/// The definition of a topic that has only a name: one partition, and the backend's defaults.
+impl From<&str> for TopicSpec {
+    fn from(name: &str) -> Self {
+        Self::new(name)
+    }
+}
+
+impl From<String> for TopicSpec {
+    fn from(name: String) -> Self {
+        Self::new(name)
+    }
+}
+
+impl<T, C> From<&Topic<T, C>> for TopicSpec {
+    fn from(topic: &Topic<T, C>) -> Self {
+        topic.spec()
+    }
+}
+
 impl<T, C: Clone> Clone for Topic<T, C> {
     fn clone(&self) -> Self {
         Self {

@@ -5,3 +5,7 @@ mod json;
 
 #[cfg(feature = "json")]
 pub use json::Json;
+#[cfg(feature = "app")]
+pub(crate) use json::from_json;
+#[cfg(feature = "json")]
+pub(crate) use json::json;

@@ -6,28 +6,28 @@ type Result<T = Outcome> = std::result::Result<T, Unsent>;
 
 /// A batch that is taken apart.
 #[derive(Debug, Default)]
-pub(super) struct Merge {
+pub(crate) struct Merge {
     count: usize,
     known: Vec<(usize, Unsent)>,
     parts: Vec<(Vec<usize>, Pending)>,
 }
 
 impl Merge {
-    pub(super) fn new(count: usize) -> Self {
+    pub(crate) fn new(count: usize) -> Self {
         Self {
             count,
             ..Self::default()
         }
     }
     /// This message is not published.
-    pub(super) fn refuse(&mut self, at: usize, why: Unsent) {
+    pub(crate) fn refuse(&mut self, at: usize, why: Unsent) {
         self.known.push((at, why));
     }
     /// The messages at these places are on their way.
-    pub(super) fn part(&mut self, places: Vec<usize>, pending: Pending) {
+    pub(crate) fn part(&mut self, places: Vec<usize>, pending: Pending) {
         self.parts.push((places, pending));
     }
-    pub(super) fn into_pending(mut self) -> Pending {
+    pub(crate) fn into_pending(mut self) -> Pending {
         if self.known.is_empty()
             && self.parts.len() == 1
             && let Some((_, pending)) = self.parts.pop()

@@ -27,6 +27,7 @@ mod tiers;
 mod watch;
 
 pub(crate) use delays::Delays;
+pub(crate) use merge::Merge;
 pub(crate) use outputs::{Outputs, Routed};
 
 /// What the topic of delays is named behind its origin.

@@ -1,13 +1,13 @@
 //! Outputs of an ack that are to wait.
 
 use super::{Delays, delays::Stop, line::Turn, marks, ticket};
-use crate::{Error, Message, Name, Result, clock};
+use crate::{Error, Message, Name, Result, Stamp, clock};
 use futures_util::future::BoxFuture;
 use std::sync::{Arc, Weak};
 
-/// The delays of the bus of a subscription; nobody's, for one without a bus.
+/// The delays of the bus of a subscription; nobody's, for one without a bus. And what the bus's messages are stamped with.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Outputs(Weak<Delays>);
+pub(crate) struct Outputs(Weak<Delays>, Option<Stamp>);
 
 /// What becomes of outputs.
 pub(crate) enum Routed {
@@ -18,8 +18,14 @@ pub(crate) enum Routed {
 }
 
 impl Outputs {
-    pub(crate) fn of(delays: &Arc<Delays>) -> Self {
-        Self(Arc::downgrade(delays))
+    pub(crate) fn of(delays: &Arc<Delays>, stamp: Option<Stamp>) -> Self {
+        Self(Arc::downgrade(delays), stamp)
+    }
+    /// Completes what an application puts beside an ack.
+    /// # Errors
+    /// Why one of them is refused.
+    pub(crate) fn stamp(&self, outputs: &mut [(Name, Message)]) -> Result<()> {
+        self.1.as_ref().map_or(Ok(()), |stamp| stamp.outputs(outputs))
     }
     /// Sends what is to wait to where it waits.
     /// # Errors

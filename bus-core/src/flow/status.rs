@@ -73,6 +73,10 @@ impl Flow {
                 .find(|s| s.shard == shard)
                 .is_none_or(|s| s.phase != Phase::Owned)
     }
+    /// Whether what was settled of it in this epoch can have been stored.
+    pub(crate) fn holds(&self, shard: Shard) -> bool {
+        self.live().any(|s| s.shard == shard && s.phase != Phase::Fenced)
+    }
     /// Whether this delivery is still out and its shard was taken. The stamp tells it from a later use of its slot.
     pub fn is_void(&self, slot: u32, stamp: u64) -> bool {
         let slot = &self.slab[slot];

@@ -1,0 +1,214 @@
+//! The bus as an application holds it: core's, and what this handle adds to what it publishes.
+
+use crate::create::Creator;
+use bus_core::{
+    Backend, Codec, Message, Name, Outcome, Pending, Publish, Publisher, Result, Topic, TopicSpec, Unsent,
+};
+use std::{ops::Deref, sync::Arc};
+
+/// A bus, connected by URL. Cheap to clone; every clone is the same bus. What it does beside publishing is on
+/// [`bus_core::Bus`], to which it derefs.
+///
+/// The setters make another handle on the same bus: two services in one process can share a connection and still
+/// say who they are.
+#[derive(Clone, Debug)]
+pub struct Bus {
+    core: bus_core::Bus,
+    own: Arc<Own>,
+}
+
+/// What differs between handles.
+#[derive(Clone, Debug)]
+struct Own {
+    #[cfg(feature = "app")]
+    source: Option<Name>,
+    default_topic: Name,
+    creator: Option<Arc<Creator>>,
+}
+
+impl Bus {
+    pub(crate) async fn over(backend: Arc<dyn Backend>) -> Result<Self> {
+        #[cfg(feature = "app")]
+        let core = bus_core::Bus::with_stamp(backend, crate::event::stamp()).await?;
+        #[cfg(not(feature = "app"))]
+        let core = bus_core::Bus::new(backend).await?;
+        let own = Own {
+            #[cfg(feature = "app")]
+            source: None,
+            default_topic: "events".into(),
+            creator: None,
+        };
+        Ok(Self {
+            core,
+            own: own.into(),
+        })
+    }
+    /// Who events are from that are published through this handle: their `ce_source` (default: the file name of the
+    /// program).
+    #[cfg(feature = "app")]
+    pub fn event_source(mut self, source: impl Into<Name>) -> Self {
+        Arc::make_mut(&mut self.own).source = Some(source.into());
+        self
+    }
+    /// Who events are from, if it was said.
+    #[cfg(feature = "app")]
+    pub(crate) fn source(&self) -> Option<&Name> {
+        self.own.source.as_ref()
+    }
+    /// The topic of [`publish_default`](Self::publish_default) (default `events`).
+    pub fn default_topic(mut self, topic: impl Into<Name>) -> Self {
+        Arc::make_mut(&mut self.own).default_topic = topic.into();
+        self
+    }
+    /// Whether a topic that does not exist is made when this handle publishes to it for the first time, from the
+    /// [`Topic`] it was published to, or with one partition where only a name is given; a line in the log says so
+    /// (default no: a misspelt name is then [`TopicMissing`](crate::ErrorKind::TopicMissing), with the command).
+    pub fn create_topics(mut self, create: bool) -> Self {
+        Arc::make_mut(&mut self.own).creator = create.then(Arc::default);
+        self
+    }
+    /// Publishes one value to a [`Topic`], with its codec, or as JSON to a topic of this name; set what is needed, then
+    /// await it: `Ok` means that the backend has stored it.
+    ///
+    /// ```
+    /// # #[cfg(all(feature = "memory", feature = "json"))]
+    /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+    /// let bus = bus::Bus::connect("memory://").await?.create_topics(true);
+    /// let login = serde_json::json!({"user_id": 1, "action": "login"});
+    /// bus.publish("user-events", &login).key("user-1").await?;
+    /// bus.publish_bytes("user-events", "as it is").await?;
+    /// bus.publish_default(&login).await?;             // to `events`, or what `default_topic` says
+    /// # Ok::<_, bus::Error>(()) }).unwrap();
+    /// ```
+    pub fn publish<'a, D, V>(&'a self, topic: &'a D, value: &V) -> Publish<'a, Self>
+    where
+        D: Destination<V> + ?Sized,
+        V: ?Sized,
+    {
+        if let Some(creator) = &self.own.creator {
+            creator.define(topic.name(), || topic.spec());
+        }
+        Publish::new(self, topic.name(), topic.message(value))
+    }
+    /// Publishes one value as JSON to the [default topic](Self::default_topic).
+    #[cfg(feature = "json")]
+    pub fn publish_default<V: serde::Serialize + ?Sized>(&self, value: &V) -> Publish<'_, Self> {
+        self.publish(&*self.own.default_topic, value)
+    }
+    /// Publishes bytes as they are, without a content type.
+    pub fn publish_bytes<'a>(
+        &'a self,
+        topic: &'a str,
+        payload: impl Into<bus_core::Bytes>,
+    ) -> Publish<'a, Self> {
+        self.publish_message(topic, Message::new(payload))
+    }
+    /// Publishes one message as it is.
+    pub fn publish_message<'a>(&'a self, topic: &'a str, message: Message) -> Publish<'a, Self> {
+        Publish::new(self, topic, Ok(message))
+    }
+    /// As [`bus_core::Bus::publish_batch`]: an outcome for each message, in their order.
+    pub fn publish_batch(
+        &self,
+        topic: &str,
+        batch: Vec<Message>,
+    ) -> impl Future<Output = Vec<Result<Outcome, Unsent>>> + Send + 'static + use<> {
+        Publisher::publish_batch(self, topic, batch)
+    }
+    /// As [`bus_core::Bus::enqueue`]: takes a message and returns before it is stored. With
+    /// [`create_topics`](Self::create_topics) it waits while a missing topic is made.
+    /// # Errors
+    /// As there, and what making the topic says.
+    pub async fn enqueue(&self, topic: &str, mut message: Message) -> Result<()> {
+        self.sign(&mut message);
+        if let Some(creator) = &self.own.creator {
+            creator.exists(&self.core, topic).await?;
+        }
+        self.core.enqueue(topic, message).await
+    }
+    /// Says who an event is from.
+    fn sign(&self, message: &mut Message) {
+        #[cfg(feature = "app")]
+        if let Some(source) = &self.own.source {
+            crate::event::sign(&mut message.headers, source);
+        }
+        #[cfg(not(feature = "app"))]
+        let _ = message;
+    }
+}
+
+/// Where a value can be published: a [`Topic`] of its type, or a topic's name, which means JSON.
+#[diagnostic::on_unimplemented(
+    message = "a value of type `{V}` cannot be published to `{Self}`",
+    label = "this is no topic for `{V}`",
+    note = "a `Topic<T, C>` takes a `&T`; a name (`&str`) takes every `&T` where `T: serde::Serialize`, as JSON (feature `json`)",
+    note = "bytes go as they are by `publish_bytes`"
+)]
+pub trait Destination<V: ?Sized> {
+    /// The topic's name.
+    fn name(&self) -> &str;
+    /// What it is made with, where the bus [may](Bus::create_topics).
+    fn spec(&self) -> TopicSpec;
+    /// The message of a value.
+    /// # Errors
+    /// What the codec says.
+    fn message(&self, value: &V) -> Result<Message>;
+}
+
+impl<T, C: Codec<T>> Destination<T> for Topic<T, C> {
+    fn name(&self) -> &str {
+        self.name()
+    }
+    fn spec(&self) -> TopicSpec {
+        self.spec()
+    }
+    fn message(&self, value: &T) -> Result<Message> {
+        self.message(value)
+    }
+}
+
+#[cfg(feature = "json")]
+impl<V: serde::Serialize + ?Sized> Destination<V> for str {
+    fn name(&self) -> &str {
+        self
+    }
+    fn spec(&self) -> TopicSpec {
+        TopicSpec::new(self)
+    }
+    fn message(&self, value: &V) -> Result<Message> {
+        let payload = crate::codec::json(value)?;
+        Ok(Message::new(payload).header("content-type", "application/json"))
+    }
+}
+
+impl Deref for Bus {
+    type Target = bus_core::Bus;
+    fn deref(&self) -> &bus_core::Bus {
+        &self.core
+    }
+}
+
+impl From<Bus> for bus_core::Bus {
+    fn from(bus: Bus) -> Self {
+        bus.core
+    }
+}
+
+#[async_trait::async_trait]
+impl Publisher for Bus {
+    fn publish_batch(&self, topic: &str, mut batch: Vec<Message>) -> Pending {
+        batch.iter_mut().for_each(|message| self.sign(message));
+        match &self.own.creator {
+            None => Publisher::publish_batch(&self.core, topic, batch),
+            Some(creator) => {
+                // They may wait for their topic, and are then published by a task that knows nothing of the caller.
+                #[cfg(feature = "app")]
+                batch.iter_mut().for_each(crate::event::inherit);
+                creator.publish(&self.core, topic, batch)
+            }
+        }
+    }
+    async fn close(&self) -> Result<()> {
+        self.core.close().await
+    }
+}

@@ -1,0 +1,173 @@
+//! Why a message was not handled, and what is to become of it.
+
+use bus_core::Error;
+use std::{error::Error as StdError, fmt, time::Duration};
+
+type Cause = Box<dyn StdError + Send + Sync>;
+
+/// Why a message was not handled, and what is to become of it: every error converts to one with `?`, and is tried again
+/// by the consumer's retry policy unless it is marked.
+///
+/// ```
+/// use bus::handler::{Failure, FailureExt};
+/// use std::time::Duration;
+///
+/// fn parse(text: &str) -> Result<u32, Failure> {
+///     if text.is_empty() {
+///         return Err(Failure::permanent("there is no number"));       // to the dead letters, whatever tries are left
+///     }
+///     if text == "busy" {
+///         return Err(Failure::retry_after(Duration::from_secs(30), "busy"));
+///     }
+///     Ok(text.parse::<u32>().permanent()?)                             // a mark on somebody else's error
+/// }
+/// assert!(parse("x").unwrap_err().is_permanent());
+/// ```
+pub struct Failure(Box<Inner>);
+
+struct Inner {
+    kind: Kind,
+    status: u16,
+    cause: Cause,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Retry,
+    After(Duration),
+    Permanent,
+    Undecodable,
+}
+
+impl Failure {
+    fn of(kind: Kind, cause: impl Into<Cause>) -> Self {
+        let cause = cause.into();
+        let status = if kind == Kind::Undecodable { 400 } else { 500 };
+        Self(Box::new(Inner { kind, status, cause }))
+    }
+    /// Tried again by the retry policy, as every error is that says nothing else.
+    pub fn new(cause: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        Self::of(Kind::Retry, cause)
+    }
+    /// Tried again after this wait, never earlier, whatever the policy says of waits; it counts as an attempt.
+    pub fn retry_after(wait: Duration, cause: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        Self::of(Kind::After(wait), cause)
+    }
+    /// Not tried again: to the dead letters.
+    pub fn permanent(cause: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        Self::of(Kind::Permanent, cause)
+    }
+    /// Not tried again: to the dead letters, as what could not be decoded.
+    pub fn undecodable(cause: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        Self::of(Kind::Undecodable, cause)
+    }
+    /// Sets the status code that an error reply has (default 500, and 400 for what could not be decoded).
+    pub fn with_status(mut self, status: u16) -> Self {
+        self.0.status = status;
+        self
+    }
+    /// The status code of an error reply.
+    pub fn status(&self) -> u16 {
+        self.0.status
+    }
+    /// Whether it is not to be tried again.
+    pub fn is_permanent(&self) -> bool {
+        matches!(self.0.kind, Kind::Permanent | Kind::Undecodable)
+    }
+    /// Whether the payload could not be decoded.
+    pub fn is_undecodable(&self) -> bool {
+        self.0.kind == Kind::Undecodable
+    }
+    /// The wait that was asked for.
+    pub fn wait(&self) -> Option<Duration> {
+        match self.0.kind {
+            Kind::After(wait) => Some(wait),
+            _ => None,
+        }
+    }
+    /// What went wrong; it can be downcast.
+    pub fn cause(&self) -> &(dyn StdError + Send + Sync + 'static) {
+        &*self.0.cause
+    }
+    fn marked(mut self, kind: Kind) -> Self {
+        self.0.kind = kind;
+        self
+    }
+}
+
+/// Everything that is an error, a text included. (A failure is no [`std::error::Error`] itself: it could not be told from
+/// what it is made of.)
+impl<E: Into<Cause>> From<E> for Failure {
+    fn from(error: E) -> Self {
+        Self::new(error)
+    }
+}
+
+/// The cause, and the causes behind it.
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0.cause)?;
+        let mut next = self.0.cause.source();
+        while let Some(cause) = next {
+            write!(f, ": {cause}")?;
+            next = cause.source();
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}({self})", self.0.kind)
+    }
+}
+
+/// What a codec says: bytes that it cannot read will not become readable.
+pub(crate) fn of_codec(error: Error) -> Failure {
+    if error.is_transient() {
+        Failure::new(error)
+    } else {
+        Failure::undecodable(error)
+    }
+}
+
+/// Marks the error of a result for who decides about another try.
+pub trait FailureExt<T> {
+    /// An error is not worth another try: to the dead letters.
+    /// # Errors
+    /// The error, marked.
+    fn permanent(self) -> Result<T, Failure>;
+    /// An error is tried again after this wait, never earlier.
+    /// # Errors
+    /// The error, marked.
+    fn retry_after(self, wait: Duration) -> Result<T, Failure>;
+}
+
+impl<T, E: Into<Failure>> FailureExt<T> for Result<T, E> {
+    fn permanent(self) -> Result<T, Failure> {
+        self.map_err(|error| error.into().marked(Kind::Permanent))
+    }
+    fn retry_after(self, wait: Duration) -> Result<T, Failure> {
+        self.map_err(|error| error.into().marked(Kind::After(wait)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn marks_and_causes_are_kept() {
+        let inner = std::io::Error::other("disk full");
+        let outer = Error::invalid("cannot save").source(inner);
+        let failure = Err::<(), _>(outer)
+            .retry_after(Duration::from_secs(3))
+            .unwrap_err();
+        assert_eq!(failure.to_string(), "cannot save: disk full");
+        assert_eq!(failure.wait(), Some(Duration::from_secs(3)));
+        assert!(failure.cause().downcast_ref::<Error>().is_some());
+        let failure = Err::<(), _>(failure).permanent().unwrap_err();
+        assert!(failure.is_permanent() && failure.wait().is_none());
+        assert_eq!(Failure::from("plain").to_string(), "plain");
+    }
+}

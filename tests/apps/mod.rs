@@ -1,0 +1,91 @@
+//! What tests of the layer for applications share.
+#![allow(dead_code)]
+
+use bus::Bus;
+use std::{
+    future::Future,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+use tokio::time::{Instant, sleep, timeout};
+
+/// Longer than a rebalance on a busy machine.
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// A bus on memory that makes its topics.
+pub(crate) async fn memory() -> Bus {
+    Bus::connect("memory://").await.unwrap().create_topics(true)
+}
+
+/// The buses that a test which could differ by backend runs on.
+#[cfg_attr(not(any(feature = "kafka", feature = "redis")), allow(unused_mut))]
+pub(crate) async fn every_backend() -> Vec<Bus> {
+    let mut urls = vec!["memory://".to_owned()];
+    #[cfg(any(feature = "kafka", feature = "redis"))]
+    let server = |variable: &str| {
+        let given = std::env::var(variable).ok().filter(|value| !value.is_empty());
+        given.unwrap_or_else(|| panic!("set {variable} or run `cargo xtask test`"))
+    };
+    #[cfg(feature = "kafka")]
+    urls.push(format!("kafka://{}", server("BUS_TEST_KAFKA")));
+    #[cfg(feature = "redis")]
+    urls.push(server("BUS_TEST_REDIS"));
+    let mut buses = Vec::new();
+    for url in urls {
+        buses.push(Bus::connect(&url).await.unwrap().create_topics(true));
+    }
+    buses
+}
+
+/// A name that no other test uses.
+pub(crate) fn unique(name: &str) -> String {
+    format!("{name}-{}", uuid::Uuid::now_v7().simple())
+}
+
+/// Waits for something that has to happen.
+pub(crate) async fn soon<F: Future>(what: &str, event: F) -> F::Output {
+    let late = |_| panic!("waited too long for {what}");
+    timeout(LIMIT, event).await.unwrap_or_else(late)
+}
+
+/// Waits until `done`.
+pub(crate) async fn until(what: &str, mut done: impl FnMut() -> bool) {
+    let deadline = Instant::now() + LIMIT;
+    while !done() {
+        assert!(Instant::now() < deadline, "waited too long for {what}");
+        sleep(Duration::from_millis(5)).await;
+    }
+}
+
+/// What handlers have seen, in order.
+#[derive(Debug)]
+pub(crate) struct Seen<T>(Arc<Mutex<Vec<T>>>);
+
+impl<T> Clone for Seen<T> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+impl<T> Default for Seen<T> {
+    fn default() -> Self {
+        Self(Arc::default())
+    }
+}
+
+impl<T: Clone> Seen<T> {
+    pub(crate) fn push(&self, value: T) {
+        self.0.lock().unwrap().push(value);
+    }
+    pub(crate) fn all(&self) -> Vec<T> {
+        self.0.lock().unwrap().clone()
+    }
+    pub(crate) fn count(&self) -> usize {
+        self.0.lock().unwrap().len()
+    }
+    /// Waits until there are so many.
+    pub(crate) async fn reach(&self, count: usize) -> Vec<T> {
+        until(&format!("{count} of what is seen"), || self.count() >= count).await;
+        self.all()
+    }
+}
