@@ -31,6 +31,9 @@ pub use bus_core::{
     Result, Retry, Room, Scope, Shard, Source, Stamp, Start, Stateless, Stats, Subscribe, Subscriber,
     Subscription, Token, TopicLag, TopicSpec, Unconfirmed, Unsent, check_name, partition, position,
 };
+pub use bus_core::{
+    DeadLetter, DeadLetters, OpenLetters, Origin, Refused, Replay, ReplayProgress, Replayed, is_derived,
+};
 #[cfg(feature = "json")]
 pub use codec::Json;
 

@@ -212,6 +212,32 @@ faults! {
     a_missing_dead_letter_topic_is_named {
         one_partition_topics = OnePartitionTopics => "expected Some(4), got Some(1)";
     }
+    a_replay_brings_back_what_was_sent {
+        drop_headers = InReplays(&Fault::DropHeaders) => "the headers that the message had";
+        double_outputs = InReplays(&Fault::DoubleOutputs) => "what another group passes by: expected 4, got 8";
+        drop_timestamps = DropTimestamps => "the timestamp";
+    }
+    a_message_comes_round_three_times {
+        drop_headers = InReplays(&Fault::DropHeaders) => "id, count and message after round 1";
+        drop_outputs = InReplays(&Fault::DropOutputs) => "the next delivery: not within";
+    }
+    a_crash_during_a_replay_loses_nothing {
+        torn_commits = InReplays(&Fault::TornCommits) => "after a crash and a second replay";
+        drop_outputs = InReplays(&Fault::DropOutputs) => "after a crash and a second replay";
+        no_takeover = NoTakeover => "a replay: not within";
+    }
+    a_filter_leaves_the_rest {
+        drop_outputs = InReplays(&Fault::DropOutputs) => "dead letters that are left: expected 16, got 12";
+        commit_highest = InReplays(&Fault::CommitHighest) => "open dead letters of two keys";
+    }
+    replaying_twice_replays_once {
+        commit_nothing = InReplays(&Fault::CommitNothing) => "are held by another member" | "a replay: not within";
+        torn_commits = InReplays(&Fault::TornCommits) => "after three replays";
+    }
+    a_foreign_dead_letter_stays {
+        skip_foreign = SkipForeign => "replayed and refused: expected (1, 1), got (1, 0)";
+        drop_outputs = InReplays(&Fault::DropOutputs) => "messages in that topic: expected 1, got 0";
+    }
     a_delayed_message_is_never_early {
         drop_headers = DropHeaders => "too early";
     }

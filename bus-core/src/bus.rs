@@ -1,8 +1,8 @@
 //! The bus: what an application holds.
 
 use crate::{
-    Admin, Backend, Codec, Error, ErrorKind, Message, Outcome, Pending, Publisher, PublisherExt, Result,
-    Stamp, Subscribe, Topic, TopicSpec, Unsent,
+    Admin, Backend, Codec, DeadLetters, Error, ErrorKind, Message, Outcome, Pending, Publisher, PublisherExt,
+    Result, Stamp, Subscribe, Topic, TopicSpec, Unsent,
     delay::{Delays, Outputs},
     enqueue::{Queue, Unconfirmed},
     gate::Gate,
@@ -150,6 +150,10 @@ impl Bus {
     /// Reads every partition without a group and without a trace: nothing is stored, acks only make room.
     pub fn observe<T, C: Codec<T>>(&self, topic: &Topic<T, C>) -> Subscribe<T, C> {
         Subscribe::new(self.clone(), topic, None)
+    }
+    /// The dead letters of a topic and group: to read them, put them back where they came from, or park them.
+    pub fn dead_letters(&self, topic: &str, group: &str) -> DeadLetters {
+        DeadLetters::new(self.clone(), topic, group)
     }
     /// Creates what is missing of these topics and waits until it is usable. Nothing is changed or deleted; a topic
     /// that has another number of partitions than asked for is reported in the log.

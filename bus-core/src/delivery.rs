@@ -2,7 +2,8 @@
 
 use crate::{
     Control, Error, Expired, HeadersView, Limits, Message, Name, Record, Result, Shard, clock,
-    delay::{Routed, marks},
+    dead_letters::marks::Told,
+    delay::Routed,
     flow::{Handout, Verdict},
     shared::Shared,
 };
@@ -54,19 +55,28 @@ impl RawDelivery {
     pub(crate) fn record(&self) -> &Record {
         &self.record
     }
-    /// `None`: its time is over, and that is not to be delivered.
-    pub(crate) fn unless_expired(self) -> Option<Self> {
-        // Few records have headers at all, and the rest is for those whose publisher asked for it.
-        let Some(time) = marks::read(self.record.headers(), marks::EXPIRES) else {
+    /// `None`: its time is over, or it was put back for another group, and it is settled.
+    pub(crate) fn if_due(self) -> Option<Self> {
+        // Few records have headers at all, and the rest is for those whose headers ask for it.
+        let told = Told::by(self.record.headers());
+        if let Some(group) = &self.shared.group
+            && told.is_for_others(self.shared.topics.name(self.shard.topic), group)
+        {
+            self.shared.count(|counters| &counters.for_others);
+            self.settle(Verdict::AckWith(Vec::new()));
+            return None;
+        }
+        let Some(time) = told.expires() else {
             return Some(self);
         };
         let now = clock::millis();
-        // A dead letter is looked at when somebody has time.
-        let is_letter = || self.record.headers().get("bus-reason").is_some();
-        if now < time || self.shared.expired == Expired::Deliver || is_letter() {
+        if now < time || self.shared.expired == Expired::Deliver {
             return Some(self);
         }
-        let late = now - time;
+        self.expire(now - time);
+        None
+    }
+    fn expire(self, late: i64) {
         let (topic, partition) = (self.shared.topics.name(self.shard.topic), self.shard.partition);
         let position = crate::position::format(self.record.position());
         tracing::debug!(
@@ -76,7 +86,7 @@ impl RawDelivery {
             late,
             "a message expired before it was delivered"
         );
-        self.shared.count_expired();
+        self.shared.count(|counters| &counters.expired);
         let verdict = match self.shared.expired {
             Expired::DeadLetter => Verdict::Reject {
                 reason: "expired",
@@ -85,7 +95,6 @@ impl RawDelivery {
             _ => Verdict::AckWith(Vec::new()),
         };
         self.settle(verdict);
-        None
     }
     pub(crate) fn settle(mut self, verdict: Verdict) {
         self.settled = true;

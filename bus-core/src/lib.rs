@@ -13,6 +13,7 @@ mod codec;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 mod control;
+mod dead_letters;
 mod delay;
 mod delivery;
 pub mod driver;
@@ -51,6 +52,9 @@ pub use bytes::Bytes;
 pub use chunks::Chunks;
 pub use codec::{Codec, Raw, Stateless};
 pub use control::Control;
+pub use dead_letters::{
+    DeadLetter, DeadLetters, OpenLetters, Origin, Refused, Replay, ReplayProgress, Replayed,
+};
 pub use delivery::Delivery;
 pub use driver::{
     Ack, Admin, Backend, Done, Event, Limits, Outcome, Publisher, Receipt, Room, Scope, Shard, Source,
@@ -74,7 +78,7 @@ pub use start::Start;
 pub use stats::Stats;
 pub use subscribe::Subscribe;
 pub use subscription::Subscription;
-pub use topic::{DERIVED, Topic, TopicSpec, check_name, is_derived};
+pub use topic::{DERIVED, Topic, TopicSpec, check_name, derived_from, is_derived};
 
 /// A topic's or group's name: cheap to clone.
 pub type Name = std::sync::Arc<str>;

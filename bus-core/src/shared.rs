@@ -1,11 +1,11 @@
 //! What a subscription's readers, its deliveries and its pump share.
 
 use crate::{
-    Error, Expired, Limits, Room,
+    Error, Expired, Limits, Name, Room,
     delay::Outputs,
     flow::{Claims, Collected, Flow, Handout, Marks, Now, Verdict, Work},
     mutant,
-    stats::Counters,
+    stats::{Count, Counters},
     sync::Mutex,
     topics::Topics,
 };
@@ -42,6 +42,8 @@ pub(crate) struct Shared {
     pub(crate) outputs: Outputs,
     /// What becomes of messages whose time is over.
     pub(crate) expired: Expired,
+    /// Who reads; nobody's, for an observer.
+    pub(crate) group: Option<Name>,
 }
 
 #[derive(Debug)]
@@ -72,6 +74,7 @@ impl Shared {
             limits,
             outputs: Outputs::default(),
             expired: Expired::default(),
+            group: None,
             core: Mutex::new(core),
             pump: Notify::new(),
             lost: Notify::new(),
@@ -156,11 +159,11 @@ impl Shared {
             }
         }
     }
-    /// A message was not delivered, because its time was over.
-    pub(crate) fn count_expired(&self) {
+    /// A message was not delivered.
+    pub(crate) fn count(&self, which: impl FnOnce(&Counters) -> &Count) {
         // The lock is what counters are written under.
         let _core = self.core.lock();
-        self.counters.expired.add(1);
+        which(&self.counters).add(1);
     }
     /// Whether something waits for handlers to finish: all of it drains, or a shard leaves.
     pub(crate) fn is_leaving(&self) -> bool {

@@ -28,6 +28,8 @@ pub struct Stats {
     pub undecodable: u64,
     /// Not delivered to the application, because its time was over: skipped, and acked too, or kept as a dead letter.
     pub expired: u64,
+    /// Not delivered to the application, because they were replayed for another group: acked too.
+    pub for_others: u64,
     /// Given up and not kept, because the subscription has no dead letters.
     pub skipped: u64,
     /// Dropped while its partition or the subscription was leaving: comes again as the same attempt.
@@ -58,6 +60,7 @@ pub(crate) struct Counters {
     pub(crate) rejected: Count,
     pub(crate) undecodable: Count,
     pub(crate) expired: Count,
+    pub(crate) for_others: Count,
     pub(crate) skipped: Count,
     pub(crate) returned: Count,
     pub(crate) late: Count,
@@ -109,6 +112,7 @@ impl Counters {
             rejected: self.rejected.get(),
             undecodable: self.undecodable.get(),
             expired: self.expired.get(),
+            for_others: self.for_others.get(),
             skipped: self.skipped.get(),
             returned: self.returned.get(),
             late: self.late.get(),

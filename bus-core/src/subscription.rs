@@ -166,7 +166,7 @@ pub(crate) fn poll_decoded<T, C: Codec<T>>(
             Poll::Pending => return Poll::Pending,
         };
         let raw = RawDelivery::new(reader.shared.clone(), handout);
-        let Some(raw) = raw.unless_expired() else {
+        let Some(raw) = raw.if_due() else {
             continue;
         };
         match codec.decode(raw.record()) {

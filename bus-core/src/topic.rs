@@ -80,11 +80,26 @@ pub fn check_name(name: &str) -> Result<()> {
 }
 
 /// What the names of topics end in that the bus derives from others: dead letters, parked ones, delays.
-pub const DERIVED: [&str; 3] = [".dlq", ".dlq.parked", ".delay"];
+pub const DERIVED: [&str; 3] = [".dlq", ".parked", ".delay"];
 
 /// Whether the bus derived this topic from another one: patterns and lists of an application's topics leave it out.
 pub fn is_derived(name: &str) -> bool {
-    DERIVED.iter().any(|end| name.ends_with(end))
+    derived_from(name).is_some()
+}
+
+/// What the name of a derived topic begins with, all that the bus put behind it taken away: `orders.billing` for
+/// `orders.billing.dlq.parked`. For dead letters the group's name is still at its end.
+pub fn derived_from(name: &str) -> Option<&str> {
+    let shorter = |name: &str| {
+        DERIVED
+            .iter()
+            .find_map(|end| name.len().checked_sub(end.len()).filter(|_| name.ends_with(end)))
+    };
+    let mut base = &name[..shorter(name)?];
+    while let Some(length) = shorter(base) {
+        base = &base[..length];
+    }
+    Some(base)
 }
 
 /// A topic as an application names it: usable as a constant.
@@ -222,6 +237,26 @@ impl<T, C> std::fmt::Debug for Topic<T, C> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn derived_names_lead_back() {
+        for (name, from) in [
+            ("orders", None),
+            ("dlq", None),
+            ("orders.dlqs", None),
+            ("orders.delay", Some("orders")),
+            ("orders.billing.dlq", Some("orders.billing")),
+            ("orders.billing.dlq.parked", Some("orders.billing")),
+            ("orders.delay.dlq.parked", Some("orders")),
+            ("letters.parked", Some("letters")),
+        ] {
+            assert_eq!(
+                (derived_from(name), is_derived(name)),
+                (from, from.is_some()),
+                "{name}"
+            );
+        }
+    }
 
     #[test]
     fn names_follow_kafkas_rule() {

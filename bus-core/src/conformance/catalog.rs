@@ -73,6 +73,14 @@ macro_rules! __conformance_catalog {
                 every_message_ends_once [7] "every message is acknowledged or dead-lettered, never both, never twice";
                 a_missing_dead_letter_topic_is_named [] "a missing topic for dead letters is made at the start, or named";
             }
+            replays {
+                a_replay_brings_back_what_was_sent [7] "a replay puts dead letters back as they were sent, also what cannot be decoded, for the group that gave them up";
+                a_message_comes_round_three_times [7] "replays are counted, the fourth time a message is parked, and nothing replays it by itself";
+                a_crash_during_a_replay_loses_nothing [7] "a replay that is killed and done again replays everything once";
+                a_filter_leaves_the_rest [7] "what a replay leaves out can be replayed later";
+                replaying_twice_replays_once [7] "replays at the same time and one after the other replay everything once";
+                a_foreign_dead_letter_stays [7, 30] "a dead letter that does not say where it came from is listed, refused with what to do, and not lost";
+            }
             delays {
                 a_delayed_message_is_never_early [12] "what is published with a delay does not come before it is over";
                 every_path_may_be_delayed [12] "a delay holds for batches, for what is enqueued, through a publisher, and for outputs";

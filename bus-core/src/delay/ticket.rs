@@ -1,7 +1,7 @@
 //! The form of a message while it waits, and what becomes of it.
 
 use super::{marks, tiers};
-use crate::{Bytes, Message, Record, Result, position};
+use crate::{Bytes, Message, Record, Result, dead_letters::marks::ORIGIN_ID, position};
 
 /// What a message to be published says of its time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -126,12 +126,12 @@ impl Origin<'_> {
     fn message(&self) -> Message {
         let mut message = self.record.to_message();
         message.timestamp = None;
-        if !message.headers.contains("bus-origin-id") {
+        if !message.headers.contains(ORIGIN_ID) {
             let place = position::format(self.record.position());
             let id = format!("{}/{}/{place}", self.topic, self.tier);
             // A message must not outgrow what its publisher was allowed.
-            if message.size() + "bus-origin-id".len() + id.len() <= self.limit {
-                message.headers.push("bus-origin-id", Bytes::from(id));
+            if message.size() + ORIGIN_ID.len() + id.len() <= self.limit {
+                message.headers.push(ORIGIN_ID, Bytes::from(id));
             }
         }
         message

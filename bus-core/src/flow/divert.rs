@@ -1,7 +1,7 @@
 //! The message a dead letter becomes: raw bytes, key and headers as they were, and behind them why it is here.
 
 use super::config::DeadLetter;
-use crate::{Message, Name, Record};
+use crate::{Message, Name, Record, dead_letters::marks};
 
 /// Why, for whom and from where.
 #[derive(Clone, Debug)]
@@ -33,25 +33,25 @@ pub fn dead_letter(to: &DeadLetter, record: &Record, why: &Reason<'_>, limit: us
     message.partition = Some(why.partition % to.partitions.max(1));
     let position = crate::position::format(record.position());
     let mut room = limit.saturating_sub(message.size());
-    let known = message.headers.get("bus-origin-id").is_some();
+    let known = message.headers.get(marks::ORIGIN_ID).is_some();
     let id = format!("{}/{}/{position}", why.topic, why.partition);
     let [partition, attempts] = [why.partition, why.attempts].map(|number| number.to_string());
     let time = why.time.to_string();
     let told = [
-        ("bus-origin-id", &*id),
-        ("bus-reason", why.reason),
-        ("bus-origin-topic", why.topic),
-        ("bus-origin-partition", &partition),
-        ("bus-origin-position", &position),
-        ("bus-attempts", &attempts),
-        ("bus-group", why.group),
-        ("bus-time", &time),
-        ("bus-error", why.error),
+        (marks::ORIGIN_ID, &*id),
+        (marks::REASON, why.reason),
+        (marks::ORIGIN_TOPIC, why.topic),
+        (marks::ORIGIN_PARTITION, &partition),
+        (marks::ORIGIN_POSITION, &position),
+        (marks::ATTEMPTS, &attempts),
+        (marks::GROUP, why.group),
+        (marks::TIME, &time),
+        (marks::ERROR, why.error),
     ];
     for (name, value) in told.into_iter().skip(usize::from(known)) {
         let left = room.saturating_sub(name.len());
         // Nothing else is cut: half an id or a number would be another one.
-        let value = if name == "bus-error" {
+        let value = if name == marks::ERROR {
             cut(value, ERROR_BYTES.min(left))
         } else {
             value

@@ -60,6 +60,7 @@ impl<T, C: Codec<T>> Subscribe<T, C> {
         }
         let mut shared = Shared::new(flow, topics, limits);
         (shared.outputs, shared.expired) = (self.bus.outputs(), self.expired);
+        shared.group = self.group;
         let shared = Arc::new(shared);
         let (send, commands) = mpsc::unbounded_channel();
         tokio::spawn(

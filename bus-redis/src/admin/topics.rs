@@ -2,13 +2,11 @@
 
 use super::RedisAdmin;
 use crate::{error::unexpected, facts::Facts, id, keys, scripts::Script, topics::TopicInfo, wire::Pipeline};
-use bus_core::{Error, ErrorKind, Result, Start, TopicSpec, check_name};
+use bus_core::{Error, ErrorKind, Result, Start, TopicSpec, check_name, derived_from};
 use std::sync::Arc;
 
 /// Topics that are looked up in one round trip: what lists them stands before the first delayed publish and every join.
 const AT_ONCE: usize = 256;
-/// What the names of derived topics end in.
-const DERIVED: [&str; 3] = [".dlq", ".dlq.parked", ".delay"];
 
 impl RedisAdmin {
     pub(super) async fn create_one(&self, spec: &TopicSpec, together: &[TopicSpec]) -> Result<()> {
@@ -66,11 +64,7 @@ impl RedisAdmin {
 
     /// The topic whose slot a derived one shares: the longest beginning of its name that is a topic.
     async fn origin(&self, name: &str, together: &[TopicSpec]) -> Result<Option<(String, u32)>> {
-        let Some(mut base) = DERIVED
-            .iter()
-            .filter_map(|suffix| name.strip_suffix(suffix))
-            .next_back()
-        else {
+        let Some(mut base) = derived_from(name) else {
             return Ok(None);
         };
         loop {

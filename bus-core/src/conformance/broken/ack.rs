@@ -1,7 +1,7 @@
 //! Commits that store something else than they were given.
 
 use super::{Fault, publisher::alter, shared::Tracks};
-use crate::{Ack, Done, Error, ErrorKind, Publisher, Result, Shard};
+use crate::{Ack, Done, Error, ErrorKind, Name, Publisher, Result, Shard};
 use async_trait::async_trait;
 use bytes::Bytes;
 use std::sync::Arc;
@@ -31,7 +31,12 @@ impl Ack for BrokenAck {
 
 impl BrokenAck {
     async fn one(&self, mut done: Done) -> Result<()> {
-        let (tracks, fault) = (&self.tracks, self.tracks.shared.fault);
+        let tracks = &self.tracks;
+        let replays = |group: &Name| group.ends_with(".replay");
+        let fault = match tracks.shared.fault {
+            Fault::InReplays(fault) if tracks.group.as_ref().is_some_and(replays) => *fault,
+            fault => fault,
+        };
         let observes = tracks.group.is_none();
         self.change(&mut done, fault).await;
         match fault {

@@ -153,6 +153,8 @@ pub enum Fault {
     SkipMissingOutputs,
     /// An observer's commit is an error.
     ObserverCommitFails,
+    /// Commits of groups that replay dead letters have this fault, and no others.
+    InReplays(&'static Fault),
 
     // What an administrator sees.
     /// A topic that does not exist is created.

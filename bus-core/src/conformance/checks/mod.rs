@@ -21,6 +21,7 @@ pub(crate) mod ownership;
 pub(crate) mod positions;
 pub(crate) mod publishing;
 pub(crate) mod receiving;
+pub(crate) mod replays;
 pub(crate) mod requests;
 pub(crate) mod resets;
 pub(crate) mod retention;

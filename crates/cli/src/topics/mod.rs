@@ -50,10 +50,7 @@ pub(crate) async fn run(global: &Global, command: Command) -> Done {
 
 /// Whether the bus made this topic for itself: dead letters, delayed and parked messages, replies.
 pub(crate) fn is_internal(name: &str) -> bool {
-    [".dlq", ".delay", ".parked", ".replies"]
-        .iter()
-        .any(|end| name.ends_with(end))
-        || name.starts_with("bus:")
+    bus::is_derived(name) || name.ends_with(".replies") || name.starts_with("bus:")
 }
 
 #[cfg(test)]
