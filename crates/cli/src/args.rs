@@ -1,6 +1,6 @@
 //! What can be typed. Every flag has an environment variable: `BUS_`, the command's words, the flag's name.
 
-use crate::{completions, consume, groups, lag, publish, secret, time, topics};
+use crate::{completions, consume, dlq, groups, lag, publish, secret, time, topics};
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand, builder::FalseyValueParser};
 use std::{process::ExitCode, time::Duration};
 
@@ -45,6 +45,7 @@ pub(crate) enum Command {
     Topics(topics::Args),
     Groups(groups::Args),
     Lag(lag::Args),
+    Dlq(dlq::Args),
     /// Look at the connection and at what endangers data: each line ok, warning or wrong, with what to do
     Check,
     Completions(completions::Args),
@@ -84,17 +85,30 @@ pub(crate) fn parse() -> Result<Cli, ExitCode> {
 
 /// The whole command tree. Values of the environment are never shown: one may be a URL with a password.
 pub(crate) fn command() -> clap::Command {
-    fn hide(command: clap::Command) -> clap::Command {
-        let command = command.mut_args(|arg| arg.hide_env_values(true));
+    fn complete(command: clap::Command, path: &str) -> clap::Command {
+        let command = command.mut_args(|arg| named(arg, path).hide_env_values(true));
         let names: Vec<_> = command
             .get_subcommands()
             .map(|sub| sub.get_name().to_owned())
             .collect();
-        names
-            .into_iter()
-            .fold(command, |command, name| command.mut_subcommand(name, hide))
+        names.into_iter().fold(command, |command, name| {
+            let path = format!("{path}_{name}");
+            command.mut_subcommand(name, |sub| complete(sub, &path))
+        })
     }
-    hide(Cli::command())
+    complete(Cli::command(), "bus")
+}
+
+/// Gives a flag its variable where it has none: one that several commands share cannot name it by itself.
+fn named(arg: clap::Arg, path: &str) -> clap::Arg {
+    match arg.get_long() {
+        Some(long) if arg.get_env().is_none() => {
+            let name = format!("{path}_{long}").to_uppercase().replace('-', "_");
+            // It is asked for once or twice in a process, and clap wants a name that lives as long.
+            arg.env(&*name.leak())
+        }
+        _ => arg,
+    }
 }
 
 #[cfg(test)]

@@ -7,15 +7,18 @@
 
 mod args;
 mod ask;
+mod bytes;
 mod check;
 mod completions;
 mod consume;
+mod dlq;
 mod failure;
 mod groups;
 mod lag;
 mod log;
 mod output;
 mod position;
+mod progress;
 mod publish;
 mod secret;
 mod session;
@@ -56,6 +59,7 @@ async fn run(cli: Cli) -> Done {
         Command::CreateTopic(args) => topics::run(global, topics::Command::Create(args)).await,
         Command::DeleteTopic(args) => topics::run(global, topics::Command::Delete(args)).await,
         Command::Groups(args) => groups::run(global, args.command.unwrap_or_default()).await,
+        Command::Dlq(args) => dlq::run(global, args.command.unwrap_or_default()).await,
         Command::Lag(args) => lag::run(global, args).await,
         Command::Check => check::run(global).await,
         Command::Completions(args) => completions::run(&args),

@@ -19,6 +19,12 @@ fn wrong_usage_is_status_2() {
         &["consume", "t", "--count", "0"],
         &["groups", "reset", "g", "--topic", "t"],
         &["topics", "create"],
+        &["dlq", "list", "t"],
+        &["dlq", "show", "t", "g"],
+        &["dlq", "replay", "t"],
+        &["dlq", "replay", "t", "g", "--rate", "0"],
+        &["dlq", "replay", "t", "g", "--since", "noon"],
+        &["--url", "memory://", "dlq", "list", "t", "no spaces"],
         &["--url", "nonsense", "topics"],
         &["--url", "ftp://x", "topics"],
         &["--url", "memory://", "publish", "no spaces", "x"],
@@ -45,6 +51,12 @@ fn what_is_missing_is_said_with_what_to_do() {
     run(on("memory://", &["delete-topic", "orders", "-y"])).exits(1);
     run(on("memory://", &["groups", "describe", "nobody"])).exits(1);
     run(on("memory://", &["lag", "nobody"])).exits(1);
+    assert_eq!(run(on("memory://", &["dlq"])).exits(0).out, "");
+    let ran = run(on("memory://", &["dlq", "list", "t", "g"])).exits(1);
+    assert!(
+        ran.err.contains("t.g.dlq") && ran.err.contains("no dead letters"),
+        "{ran:?}"
+    );
 }
 
 #[test]
@@ -56,6 +68,9 @@ fn a_broker_that_is_down_is_a_few_lines_with_its_address() {
             &["consume", "t"],
             &["groups"],
             &["lag"],
+            &["dlq"],
+            &["dlq", "list", "t", "g"],
+            &["dlq", "replay", "t", "g"],
         ] {
             let begin = Instant::now();
             let mut command = on(url, words);
@@ -264,6 +279,9 @@ fn the_help_is_as_it_was() {
         &["groups", "-h"],
         &["groups", "reset", "-h"],
         &["lag", "-h"],
+        &["dlq", "-h"],
+        &["dlq", "list", "-h"],
+        &["dlq", "replay", "--help"],
         &["check", "-h"],
     ] {
         let ran = run(bus(words)).exits(0);

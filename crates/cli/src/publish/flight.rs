@@ -4,10 +4,9 @@ use super::{
     Args,
     input::{Chunk, Input},
     pace::Pace,
-    progress::Progress,
     receipts::Receipts,
 };
-use crate::{failure::Done, session::Session, stop::Stop};
+use crate::{failure::Done, progress::Progress, session::Session, stop::Stop};
 use bus::{Message, Outcome, Unsent};
 use futures_util::{StreamExt, stream::FuturesOrdered};
 use std::{collections::VecDeque, future::pending, pin::Pin, time::Duration};

@@ -8,7 +8,6 @@ mod headers;
 mod input;
 mod line;
 mod pace;
-mod progress;
 mod receipts;
 
 use crate::{

@@ -14,7 +14,8 @@ const PATIENCE: Duration = Duration::from_secs(1);
 pub(crate) struct Progress {
     since: Instant,
     total: Option<u64>,
-    bytes: u64,
+    /// How much of the total is done.
+    done: u64,
     bar: Option<ProgressBar>,
     wanted: bool,
 }
@@ -23,18 +24,29 @@ impl Progress {
     /// Bytes are what a file's size is known in.
     pub(crate) fn new(total: Option<u64>) -> Self {
         let person = std::io::stdin().is_terminal();
-        let wanted = std::io::stderr().is_terminal() && !person;
+        Self::if_wanted(total, !person)
+    }
+    /// Messages, which were counted before.
+    pub(crate) fn of_messages(total: u64) -> Self {
+        Self::if_wanted(Some(total), true)
+    }
+    fn if_wanted(total: Option<u64>, wanted: bool) -> Self {
         Self {
             since: Instant::now(),
             total,
-            bytes: 0,
+            done: 0,
             bar: None,
-            wanted,
+            wanted: wanted && std::io::stderr().is_terminal(),
         }
+    }
+    /// So many of the messages are done.
+    pub(crate) fn moved(&mut self, messages: u64) {
+        self.done = messages;
+        self.stored(messages);
     }
     /// So many bytes were read.
     pub(crate) fn read(&mut self, bytes: usize) {
-        self.bytes += bytes as u64;
+        self.done += bytes as u64;
     }
     /// So many messages are stored.
     pub(crate) fn stored(&mut self, messages: u64) {
@@ -44,7 +56,7 @@ impl Progress {
         let bar = self
             .bar
             .get_or_insert_with(|| bar(self.total).with_elapsed(self.since.elapsed()));
-        bar.set_position(self.bytes);
+        bar.set_position(self.done);
         let rate = messages as f64 / self.since.elapsed().as_secs_f64();
         bar.set_message(format!("{messages} messages, {rate:.0}/s"));
     }
