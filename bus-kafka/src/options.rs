@@ -181,6 +181,9 @@ impl KafkaConfig {
             ("topic.metadata.propagation.max.ms", "5000"),
             // The default of 10 s means that a broker which is back is not seen for as long.
             ("reconnect.backoff.max.ms", "1000"),
+            // A connection that is silent for good is found out by a request without an answer: after as long as by Java's
+            // client, not after the default of a minute.
+            ("socket.timeout.ms", "30000"),
             ("topic.metadata.refresh.interval.ms", &*refresh),
         ] {
             set(conf, option, value)?;

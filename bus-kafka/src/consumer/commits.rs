@@ -127,9 +127,10 @@ impl Reader {
             }
             _ => {}
         }
-        if whole.is_some_and(|f| is_out(f.code)) || parts.iter().any(|p| is_out(p.code)) {
-            tracing::warn!(target: "bus::kafka", group = ?self.group, "this member was put out of its group");
-            self.void_all();
+        let out = whole.is_some_and(|f| is_out(f.code)) || parts.iter().any(|p| is_out(p.code));
+        // What another answers to who was here before is no word about who is here now.
+        if out && tag >= self.session.since {
+            self.put_out();
         }
         self.pump_commits();
     }

@@ -29,6 +29,7 @@ impl Reader {
 
     /// Answered at once, with nothing: each partition is assigned when its position is known, and the loop goes on.
     pub(super) fn assigned(&mut self, parts: &[NativePart]) {
+        self.joined();
         if let Err(failure) = self.client.assign(&List::new()) {
             tracing::warn!(target: "bus::kafka", code = ?failure.code, "answering an assignment: {}", failure.text);
         }
@@ -52,6 +53,7 @@ impl Reader {
         let now = Instant::now();
         if self.client.lost() {
             tracing::warn!(target: "bus::kafka", group = ?self.group, "partitions were lost: {places:?}");
+            self.session.since = self.next_tag();
             places.iter().for_each(|place| self.void(*place));
             self.answer(&places);
             return;
@@ -84,32 +86,38 @@ impl Reader {
         let Some(revoke) = &mut self.revoke else {
             return;
         };
-        let owned = |place: &Place| self.parts.get(place).is_some_and(Part::is_owned);
-        // Being lost meanwhile brings no event of its own.
-        let over = now >= revoke.deadline || self.client.lost();
-        if !over && revoke.places.iter().any(owned) {
+        // Being lost meanwhile brings no event of its own. Whoever was put out of the group is fenced by the brokers.
+        if self.client.lost() {
+            self.put_out();
             return;
         }
-        let waits_for_commit =
-            self.commits.in_flight_for(&revoke.places) && now < revoke.last && !self.client.lost();
-        // A transaction has bounds of its own, and whoever was put out of the group is fenced by the brokers.
-        let lost = self.client.lost();
-        let turn = !waits_for_commit && !lost && self.take_turn();
+        let owned = |place: &Place| self.parts.get(place).is_some_and(Part::is_owned);
+        if now < revoke.deadline && revoke.places.iter().any(owned) {
+            return;
+        }
+        let waits_for_commit = self.commits.in_flight_for(&revoke.places) && now < revoke.last;
+        // A transaction has bounds of its own.
+        let turn = !waits_for_commit && self.take_turn();
         let Some(revoke) = &mut self.revoke else {
             return;
         };
         // A commit of this thread's own that gets no answer is of a generation that will be over.
         let late = self.my_turn && now >= revoke.last;
-        if !turn && !lost && !late {
+        if !turn && !late {
             revoke.deadline = now + Duration::from_millis(20);
             return;
         }
+        self.answer_revocation();
+        if turn {
+            self.give_turn_back();
+        }
+    }
+
+    /// Whatever is being revoked is lost now.
+    pub(super) fn answer_revocation(&mut self) {
         if let Some(revoke) = self.revoke.take() {
             revoke.places.iter().for_each(|place| self.void(*place));
             self.answer(&revoke.places);
-        }
-        if turn {
-            self.give_turn_back();
         }
     }
 
@@ -193,14 +201,12 @@ impl Reader {
         }
     }
 
-    /// The member was put out of its group: everything is void, and a pending revocation is answered at once.
+    /// Everything is void for good, and a pending revocation is answered at once.
     pub(super) fn void_all(&mut self) {
         let places: Vec<Place> = self.parts.keys().copied().collect();
         places.into_iter().for_each(|place| self.void(place));
         self.no_doubt();
-        if let Some(revoke) = self.revoke.take() {
-            self.answer(&revoke.places);
-        }
+        self.answer_revocation();
     }
 
     /// See [`Reader::restart`].

@@ -261,6 +261,11 @@ impl Reader {
         tag
     }
 
+    /// What the next request will be tagged with: a larger number than any before.
+    pub(super) fn next_tag(&self) -> usize {
+        self.next_tag
+    }
+
     /// Once round. `Break` with the one to tell when everything is closed.
     fn round(&mut self) -> ControlFlow<Option<oneshot::Sender<()>>> {
         let now = Instant::now();

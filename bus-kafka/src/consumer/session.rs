@@ -30,6 +30,8 @@ const EVERY: Duration = Duration::from_millis(500);
 const ANSWER: Duration = Duration::from_secs(3);
 /// How long it is good for that the group has this member: its session may end at any moment.
 const FRESH: Duration = Duration::from_secs(2);
+/// In a group at rest librdkafka says itself that a session is over, and goes first.
+const FIRST: Duration = Duration::from_millis(500);
 /// A coordinator that has answered for so long, while librdkafka says nothing, has not put this member out.
 const SETTLED: Duration = Duration::from_secs(1);
 /// The session of the newer protocol is the brokers' choice; this is their default.
@@ -44,9 +46,12 @@ pub(super) struct Session {
     ask_at: Instant,
     /// When the latest question was asked that found this member in its group.
     listed: Option<Instant>,
-    /// What was given up without a word from librdkafka, and when.
+    /// What was given up without a word from librdkafka, when, and under which id; `None`: that member is no more.
     given_up: Vec<Shard>,
     given_up_at: Instant,
+    given_up_as: Option<String>,
+    /// Commits with a smaller tag were sent by a member that is no more.
+    pub(super) since: usize,
 }
 
 /// Asks the group for its members, away from the thread.
@@ -103,6 +108,8 @@ impl Session {
             listed: None,
             given_up: Vec::new(),
             given_up_at: now,
+            given_up_as: None,
+            since: 0,
         }
     }
 }
@@ -132,11 +139,13 @@ impl Reader {
         if !owns && self.session.given_up.is_empty() {
             return;
         }
-        self.ask_for_members(now);
-        if !self.session.given_up.is_empty() && heard > self.session.given_up_at + SETTLED {
-            self.regain();
+        if owns || self.session.given_up_as.is_some() {
+            self.ask_for_members(now);
         }
-        let sure = heard + self.session.length;
+        if !self.session.given_up.is_empty() && heard > self.session.given_up_at + SETTLED {
+            self.regain_as(self.client.membership().map(|m| m.id()));
+        }
+        let sure = heard + self.session.length + FIRST;
         let sure = self.session.listed.map_or(sure, |at| sure.max(at + FRESH));
         if !owns || now < sure {
             return;
@@ -179,7 +188,7 @@ impl Reader {
             Some(true) => {
                 self.session.listed = self.session.listed.max(Some(answer.asked));
                 if answer.asked >= self.session.given_up_at {
-                    self.regain();
+                    self.regain_as(Some(answer.id));
                 }
                 if let Some(since) = self.doubt.as_ref().and_then(Doubt::since)
                     && answer.asked >= since
@@ -204,13 +213,52 @@ impl Reader {
             self.session.given_up.push(shard);
         }
         self.session.given_up_at = now;
+        self.session.given_up_as = self.client.membership().map(|m| m.id());
         self.no_doubt();
     }
 
-    /// It was wrong to give up what is still ours.
+    /// It was wrong to give up what is still ours: this is still the member that had it.
+    fn regain_as(&mut self, id: Option<String>) {
+        if id.is_some() && id == self.session.given_up_as {
+            self.regain();
+        }
+    }
+
     fn regain(&mut self) {
         for shard in std::mem::take(&mut self.session.given_up) {
             self.reread(shard);
+        }
+    }
+
+    /// The coordinator does not know this member any more. librdkafka joins again, as another one. It tells what is lost
+    /// by that, but not while a revocation waits for its answer: then it claims what it still has, and is silent when the
+    /// group gives it that again.
+    pub(super) fn put_out(&mut self) {
+        tracing::warn!(target: "bus::kafka", group = ?self.group, "this member was put out of its group");
+        self.session.since = self.next_tag();
+        for part in self.parts.values_mut() {
+            if part.is_owned() {
+                self.mail.lost(part.shard);
+            }
+            part.state = match part.state {
+                State::Leaving | State::Void => State::Void,
+                State::Asking | State::Finding | State::Active => {
+                    self.session.given_up.push(part.shard);
+                    State::Finding
+                }
+            };
+        }
+        self.session.given_up_at = Instant::now();
+        self.session.given_up_as = None;
+        self.no_doubt();
+        self.answer_revocation();
+    }
+
+    /// An assignment came, and is not answered yet: librdkafka does not join again before it is. Whoever is a member now
+    /// has in it whatever it was not told to give back.
+    pub(super) fn joined(&mut self) {
+        if !self.session.given_up.is_empty() && self.client.membership().is_some() {
+            self.regain();
         }
     }
 }
