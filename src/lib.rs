@@ -15,6 +15,9 @@ pub mod handler;
 #[cfg(all(doctest, feature = "memory", feature = "json"))]
 #[doc = include_str!("../docs/subscriptions.md")]
 struct Guide;
+#[cfg(all(doctest, feature = "memory", feature = "app"))]
+#[doc = include_str!("../docs/workers.md")]
+struct WorkersGuide;
 pub mod layer;
 #[cfg(feature = "app")]
 pub mod router;
@@ -29,7 +32,8 @@ pub use bus_core::{
     ErrorKind, Event, Expired, GroupSpec, Headers, HeadersView, Limits, LossPolicy, MemberSpec, Message,
     Name, Notice, Order, Outcome, Pending, Publish, Published, Publisher, PublisherExt, Raw, Receipt, Record,
     Result, Retry, Room, Scope, Shard, Source, Stamp, Start, Stateless, Stats, Subscribe, Subscriber,
-    Subscription, Token, TopicLag, TopicSpec, Unconfirmed, Unsent, check_name, partition, position,
+    Subscription, Token, TopicLag, TopicSpec, Unconfirmed, Unsent, check_name, dead_letter_topic, partition,
+    position,
 };
 pub use bus_core::{
     DeadLetter, DeadLetters, OpenLetters, Origin, Refused, Replay, ReplayProgress, Replayed, is_derived,

@@ -214,7 +214,7 @@ async fn keys_keep_their_order_in_chunks_that_run_side_by_side() {
                     let key = String::from_utf8(delivery.key().unwrap().to_vec()).unwrap();
                     let number: usize = delivery.value().parse().unwrap();
                     // Every seventh fails once, and holds its key meanwhile.
-                    if number % 7 == 0 && delivery.attempt() == 1 {
+                    if number.is_multiple_of(7) && delivery.attempt() == 1 {
                         delivery.fail("as told");
                         continue;
                     }

@@ -217,10 +217,7 @@ impl<T> Delivery<T> {
     }
     /// As [`reject`](Self::reject), for who decodes by himself: its dead letter looks as if the codec had refused it.
     pub fn undecodable(self, error: impl fmt::Display) {
-        self.raw.settle(Verdict::Reject {
-            reason: "undecodable",
-            error: error.to_string(),
-        });
+        self.reject_as("undecodable", error);
     }
     /// The same delivery with another value.
     pub fn map<U>(self, f: impl FnOnce(T) -> U) -> Delivery<U> {
@@ -228,6 +225,14 @@ impl<T> Delivery<T> {
             value: f(self.value),
             raw: self.raw,
         }
+    }
+    /// As [`reject`](Self::reject), with a word of its own for the kind of failure, which stands in the dead letter as its
+    /// reason, and which [`Subscribe::dead_letter_for`](crate::Subscribe::dead_letter_for) can send elsewhere.
+    pub fn reject_as(self, reason: &'static str, error: impl fmt::Display) {
+        self.raw.settle(Verdict::Reject {
+            reason,
+            error: error.to_string(),
+        });
     }
     /// The value.
     pub fn value(&self) -> &T {

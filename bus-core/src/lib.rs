@@ -76,7 +76,7 @@ pub use retry::{Backoff, Retry};
 pub use stamp::Stamp;
 pub use start::Start;
 pub use stats::Stats;
-pub use subscribe::Subscribe;
+pub use subscribe::{Subscribe, dead_letter_topic};
 pub use subscription::Subscription;
 pub use topic::{DERIVED, Topic, TopicSpec, check_name, derived_from, is_derived};
 

@@ -24,6 +24,7 @@ pub struct Retry {
     backoff: Backoff,
     initial: Duration,
     cap: Duration,
+    jitter: u32,
 }
 
 impl Default for Retry {
@@ -51,6 +52,7 @@ impl Retry {
             backoff,
             initial,
             cap: Duration::from_secs(60),
+            jitter: 0,
         }
     }
     /// No retry: the first failure is the last.
@@ -71,6 +73,12 @@ impl Retry {
         self.cap = cap;
         self
     }
+    /// Lengthens each wait by up to so many percent of it, never shortens it (default 0: waits are exact). It spreads
+    /// messages that failed together, for example because what they call was down; a wait may pass the cap by it.
+    pub const fn jitter(mut self, percent: u32) -> Self {
+        self.jitter = percent;
+        self
+    }
     /// The most calls a message gets: retries + 1; `None` without end.
     pub fn max_attempts(&self) -> Option<u32> {
         self.max_retries.checked_add(1)
@@ -88,11 +96,43 @@ impl Retry {
             .min(self.cap)
             .max(Duration::from_millis(1))
     }
+    /// As [`wait`](Self::wait), with the jitter. `of` is what tells one message from another: messages differ, and the same
+    /// call has the same answer, so no generator of random numbers is needed.
+    pub(crate) fn wait_of(&self, n: u32, of: u128) -> Duration {
+        let wait = self.wait(n);
+        if self.jitter == 0 {
+            return wait;
+        }
+        // The finishing steps of splitmix64.
+        let mut x =
+            (of as u64 ^ (of >> 64) as u64).wrapping_add(u64::from(n).wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        let share = f64::from((x >> 32) as u32) / f64::from(u32::MAX);
+        let more = wait.as_secs_f64() * f64::from(self.jitter) / 100.0 * share;
+        wait.saturating_add(Duration::try_from_secs_f64(more).unwrap_or(wait))
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn jitter_only_lengthens_and_differs_between_messages() {
+        let retry = Retry::exponential(Duration::from_secs(1)).jitter(50);
+        for n in 1..=8 {
+            let base = retry.wait(n);
+            let waits: Vec<_> = (0..100).map(|of| retry.wait_of(n, of)).collect();
+            assert!(waits.iter().all(|w| (base..=base.mul_f64(1.5)).contains(w)));
+            let (least, most) = (waits.iter().min().unwrap(), waits.iter().max().unwrap());
+            assert!(
+                *most - *least > base.mul_f64(0.4),
+                "they spread: {least:?} to {most:?}"
+            );
+            assert_eq!(Retry::exponential(Duration::from_secs(1)).wait_of(n, 7), base);
+        }
+    }
 
     #[test]
     fn waits_are_as_documented() {

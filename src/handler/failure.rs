@@ -28,6 +28,7 @@ pub struct Failure(Box<Inner>);
 struct Inner {
     kind: Kind,
     status: u16,
+    reason: Option<&'static str>,
     cause: Cause,
 }
 
@@ -43,7 +44,12 @@ impl Failure {
     fn of(kind: Kind, cause: impl Into<Cause>) -> Self {
         let cause = cause.into();
         let status = if kind == Kind::Undecodable { 400 } else { 500 };
-        Self(Box::new(Inner { kind, status, cause }))
+        Self(Box::new(Inner {
+            kind,
+            status,
+            reason: None,
+            cause,
+        }))
     }
     /// Tried again by the retry policy, as every error is that says nothing else.
     pub fn new(cause: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
@@ -65,6 +71,22 @@ impl Failure {
     pub fn with_status(mut self, status: u16) -> Self {
         self.0.status = status;
         self
+    }
+    /// Sets the word that stands as the reason in its dead letter, if it is not tried again (default `rejected`, and
+    /// `undecodable` for what could not be decoded): a class of errors, which
+    /// [`dead_letter_for`](crate::Subscribe::dead_letter_for) can send to a topic of its own.
+    pub fn with_reason(mut self, reason: &'static str) -> Self {
+        self.0.reason = Some(reason);
+        self
+    }
+    /// The word that stands as the reason in its dead letter, if it is not tried again.
+    pub fn reason(&self) -> &'static str {
+        let default = if self.is_undecodable() {
+            "undecodable"
+        } else {
+            "rejected"
+        };
+        self.0.reason.unwrap_or(default)
     }
     /// The status code of an error reply.
     pub fn status(&self) -> u16 {

@@ -24,19 +24,19 @@ pub enum Verdict {
     },
     /// To the dead letters now.
     Reject {
-        /// Whether its bytes are the reason.
-        undecodable: bool,
+        /// A word for the kind of failure: `rejected`, `undecodable`, or one of the application's.
+        reason: &'static str,
         /// What went wrong: it stands in the dead letter.
         error: String,
     },
 }
 
 impl Verdict {
-    /// To the dead letters now, with this reason.
-    pub fn reject(reason: impl Into<String>) -> Self {
+    /// To the dead letters now, because of this error.
+    pub fn reject(error: impl Into<String>) -> Self {
         Self::Reject {
-            undecodable: false,
-            error: reason.into(),
+            reason: "rejected",
+            error: error.into(),
         }
     }
     /// Whether the message is done.
@@ -64,11 +64,7 @@ impl Verdict {
                 after: Some(wait),
                 error,
             } => delivery.fail_after(wait, error),
-            Self::Reject {
-                undecodable: true,
-                error,
-            } => delivery.undecodable(error),
-            Self::Reject { error, .. } => delivery.reject(error),
+            Self::Reject { reason, error } => delivery.reject_as(reason, error),
         }
     }
 }
@@ -142,8 +138,8 @@ impl IntoResponse for Failure {
     fn into_response(self) -> Response {
         let error = self.to_string();
         let verdict = if self.is_permanent() {
-            let undecodable = self.is_undecodable();
-            Verdict::Reject { undecodable, error }
+            let reason = self.reason();
+            Verdict::Reject { reason, error }
         } else {
             let after = self.wait();
             Verdict::Nack { after, error }

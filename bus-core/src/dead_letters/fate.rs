@@ -138,6 +138,7 @@ mod tests {
         let to = flow::DeadLetter {
             topic: "t.g.dlq".into(),
             partitions: 4,
+            by_reason: Vec::new(),
         };
         let why = flow::divert::Reason {
             reason: "rejected",

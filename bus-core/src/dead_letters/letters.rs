@@ -1,7 +1,7 @@
 //! Which dead letters are meant.
 
 use super::{DeadLetter, OpenLetters, Replay, fate::Action, filter::Filter};
-use crate::{Bus, Error, ErrorKind, Name, Result, Start, clock};
+use crate::{Bus, Error, ErrorKind, Name, Result, Start, clock, subscribe::derived};
 use bytes::Bytes;
 use std::{collections::BTreeMap, fmt, time::Duration, time::SystemTime};
 
@@ -109,8 +109,8 @@ impl DeadLetters {
     }
     /// The topic of dead letters, whether or not the parked ones are meant.
     fn letters(&self) -> Name {
-        let derived = || format!("{}.{}.dlq", self.topic, self.group).into();
-        self.kept.clone().unwrap_or_else(derived)
+        let kept = self.kept.clone();
+        kept.unwrap_or_else(|| derived(&self.topic, &self.group))
     }
     /// Where they are parked.
     pub(super) fn parking(&self) -> Name {

@@ -34,6 +34,16 @@ pub struct DeadLetter {
     pub topic: Name,
     /// Its partitions: a dead letter keeps its partition number, modulo this.
     pub partitions: u32,
+    /// Where those go instead that were given up for one of these reasons.
+    pub by_reason: Vec<(Name, DeadLetter)>,
+}
+
+impl DeadLetter {
+    /// Where a dead letter goes for this reason.
+    pub fn of(&self, reason: &str) -> &DeadLetter {
+        let own = self.by_reason.iter().find(|(known, _)| **known == *reason);
+        own.map_or(self, |(_, to)| to)
+    }
 }
 
 /// Settings of a flow.

@@ -83,6 +83,7 @@ mod tests {
         let to = DeadLetter {
             topic: "t.g.dlq".into(),
             partitions: 2,
+            by_reason: Vec::new(),
         };
         let error = "é".repeat(ERROR_BYTES);
         let why = Reason {
@@ -113,6 +114,7 @@ mod tests {
         let to = DeadLetter {
             topic: "t.g.dlq".into(),
             partitions: 2,
+            by_reason: Vec::new(),
         };
         let error = "e".repeat(2 * ERROR_BYTES);
         let why = Reason {

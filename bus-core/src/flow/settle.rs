@@ -99,7 +99,11 @@ impl Flow {
             return self.dead_letter(slot, "max-attempts", error, now);
         }
         self.counters.retried.add(1);
-        let wait = after.unwrap_or_else(|| self.settings.retry.wait(failures));
+        let position = s
+            .batch
+            .as_ref()
+            .map_or(0, |batch| batch.records()[s.index as usize].position);
+        let wait = after.unwrap_or_else(|| self.settings.retry.wait_of(failures, position));
         s.not_before = Some(now.mono + wait.min(LONGEST));
         if let Some(state) = &mut self.shards[s.shard as usize] {
             state.failed += usize::from(failures == 1);
@@ -134,6 +138,7 @@ impl Flow {
             self.counters.skipped.add(1);
             return self.finish(slot, now);
         };
+        let to = to.of(reason);
         tracing::warn!(
             topic,
             partition,

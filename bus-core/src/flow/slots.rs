@@ -29,7 +29,7 @@ pub enum Verdict {
     },
     /// To the dead letters now.
     Reject {
-        /// A word: `rejected`, `undecodable`, `expired`.
+        /// A word: `rejected`, `undecodable`, `expired`, or one of the application's.
         reason: &'static str,
         /// What went wrong.
         error: String,

@@ -239,8 +239,9 @@ impl Roaming {
 async fn look(plan: Plan) -> Result<Found> {
     let admin = plan.backend.admin();
     let mut topics = crate::again(JOIN, || admin.topics()).await?;
-    let target = plan.dead_letters.target();
-    topics.retain(|topic| plan.pattern.takes(&topic.name) && Some(&*topic.name) != target);
+    topics.retain(|topic| plan.pattern.takes(&topic.name));
+    let targets = plan.dead_letters.targets(&topics);
+    topics.retain(|topic| !targets.contains(&topic.name));
     let dead_letters = plan.dead_letters.of(&topics).await?;
     Ok(topics.into_iter().zip(dead_letters).collect())
 }

@@ -31,6 +31,7 @@ impl<T, C: Codec<T>> Subscribe<T, C> {
             self.bus.admin(),
             self.group.clone(),
             self.dead_letters.clone(),
+            self.by_reason.clone(),
             self.create_topics,
         );
         let kept = dead_letters.of(&self.topics).await?;

@@ -7,6 +7,8 @@ use crate::{
 };
 pub(crate) use dead_letters::{DeadLetters, Kept};
 use futures_util::future::BoxFuture;
+pub use naming::dead_letter_topic;
+pub(crate) use naming::derived;
 use std::{
     fmt,
     future::{Future, IntoFuture},
@@ -17,6 +19,7 @@ use std::{
 
 mod dead_letters;
 mod join;
+mod naming;
 
 /// How long joining is tried again while the broker cannot be reached.
 pub(crate) const JOIN: Duration = Duration::from_secs(15);
@@ -36,6 +39,7 @@ pub struct Subscribe<T, C> {
     exactly_once: bool,
     settings: FlowConfig,
     dead_letters: Kept,
+    by_reason: Vec<(Name, Name)>,
     create_topics: bool,
     /// Topics are those that match, and this is how often they are looked for.
     pattern: Option<(Name, Duration)>,
@@ -58,6 +62,7 @@ impl<T, C: Codec<T>> Subscribe<T, C> {
             exactly_once: false,
             settings,
             dead_letters: Kept::Derived,
+            by_reason: Vec::new(),
             create_topics: true,
             pattern: None,
             hook: None,
@@ -137,9 +142,17 @@ impl<T, C: Codec<T>> Subscribe<T, C> {
         self.settings.commit_every = age;
         self
     }
-    /// Sends given-up messages to this topic instead of `<topic>.<group>.dlq`.
+    /// Sends given-up messages to this topic instead of `<topic>.<group>.dlq`; `{topic}` and `{group}` stand for the names:
+    /// see [`dead_letter_topic`] for what becomes of them.
     pub fn dead_letter(mut self, topic: impl Into<Name>) -> Self {
         self.dead_letters = Kept::To(topic.into());
+        self
+    }
+    /// Sends messages that are given up for this reason to a topic of their own, named as in [`dead_letter`](Self::dead_letter).
+    /// Reasons are `max-attempts`, `rejected`, `undecodable`, `expired`, and those of
+    /// [`reject_as`](crate::Delivery::reject_as).
+    pub fn dead_letter_for(mut self, reason: impl Into<Name>, topic: impl Into<Name>) -> Self {
+        self.by_reason.push((reason.into(), topic.into()));
         self
     }
     /// Logs and skips given-up messages instead of keeping them.

@@ -76,6 +76,7 @@ impl Member {
         let letters = DeadLetter {
             topic: "dlq".into(),
             partitions: 3,
+            by_reason: Vec::new(),
         };
         let wider = if mutation == Mutation::Window { 2 } else { 1 };
         let order = if mutation == Mutation::TwoHeads {

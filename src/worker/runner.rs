@@ -1,0 +1,177 @@
+//! Running a worker.
+
+use super::{Worker, call::Calls, options::Options};
+use crate::{Bus, Json, Topic, event::Carried, handler::Running};
+use bus_core::{Codec, Name, Result, Retry, Start, Subscribe, TopicSpec};
+use std::{fmt, panic::Location, sync::Arc, time::Duration};
+
+type Configure<T, C> = Box<dyn FnOnce(Subscribe<T, C>) -> Subscribe<T, C> + Send>;
+
+/// A worker to be run: set what differs from its constants, then [start](Runner::start) it.
+#[track_caller]
+pub fn worker<W: Worker<C, O>, C, O>(worker: W) -> Runner<W, C, O> {
+    Runner {
+        topic: worker.topic(),
+        output: worker.output(),
+        worker,
+        options: Options::of::<W, C, O>(),
+        carried: Carried::default(),
+        configure: Vec::new(),
+        place: Location::caller(),
+    }
+}
+
+/// A worker to be run: set what differs from its constants, then [start](Self::start) it.
+#[must_use = "a worker runs once it is started"]
+pub struct Runner<W: Worker<C, O>, C = Json, O = C> {
+    worker: W,
+    topic: Topic<W::Input, C>,
+    output: Option<Topic<W::Output, O>>,
+    options: Options,
+    carried: Carried,
+    configure: Vec<Configure<W::Input, C>>,
+    place: &'static Location<'static>,
+}
+
+impl<W: Worker<C, O>, C, O> Runner<W, C, O> {
+    /// Sets the group (default: [`Worker::GROUP`]).
+    pub fn group(mut self, group: impl Into<String>) -> Self {
+        self.options.group = group.into().into();
+        self
+    }
+    /// Sets how many messages, or batches, are worked on at the same time (default: [`Worker::CONCURRENCY`]).
+    pub fn concurrency(mut self, most: usize) -> Self {
+        self.options.concurrency = most;
+        self
+    }
+    /// Sets waits and tries (default: [`Worker::RETRY`]).
+    pub fn retry(mut self, retry: Retry) -> Self {
+        self.options.retry = retry;
+        self
+    }
+    /// Sets where messages go that are given up; may hold `{topic}` and `{group}` (default: [`Worker::DEAD_LETTER`]).
+    pub fn dead_letter(mut self, topic: impl Into<String>) -> Self {
+        self.options.dead_letter = Some(topic.into().into());
+        self
+    }
+    /// Sets how many messages a batch holds, at most (default: [`Worker::BATCH_SIZE`]).
+    pub fn batch_size(mut self, messages: usize) -> Self {
+        self.options.batch_size = messages;
+        self
+    }
+    /// Sets the age of its oldest message at which a batch goes (default: [`Worker::BATCH_TIMEOUT`]).
+    pub fn batch_timeout(mut self, age: Duration) -> Self {
+        self.options.batch_timeout = age;
+        self
+    }
+    /// Headers that are carried from messages to what is published for them, beside correlation and causation ids.
+    pub fn carry(mut self, headers: impl IntoIterator<Item = impl Into<Name>>) -> Self {
+        self.carried.headers.extend(headers.into_iter().map(Into::into));
+        self
+    }
+    /// Sets what else [`Subscribe`] has: the start of a new group, bounds, what happens to expired messages.
+    pub fn subscription(
+        mut self,
+        configure: impl FnOnce(Subscribe<W::Input, C>) -> Subscribe<W::Input, C> + Send + 'static,
+    ) -> Self {
+        self.configure.push(Box::new(configure));
+        self
+    }
+    /// Its name.
+    pub fn name(&self) -> &'static str {
+        self.options.name
+    }
+    /// The topics it needs: what it reads, and where its outputs go.
+    pub fn topics(&self) -> Vec<TopicSpec> {
+        let output = self.output.as_ref().map(Topic::spec);
+        [self.topic.spec()].into_iter().chain(output).collect()
+    }
+    /// Where it was made in the program, for messages about it.
+    pub fn place(&self) -> &'static Location<'static> {
+        self.place
+    }
+    /// Refuses settings that cannot be, before anything is asked of a broker.
+    /// # Errors
+    /// `Invalid`, with the name of the worker and its place in the program.
+    pub fn check(&self) -> Result<()> {
+        self.options.check(self.place)
+    }
+}
+
+impl<W, C, O> Runner<W, C, O>
+where
+    W: Worker<C, O>,
+    C: Codec<W::Input>,
+    O: Codec<W::Output>,
+{
+    /// Joins the group, and works until it is drained.
+    /// # Errors
+    /// As [`check`](Self::check); `TopicMissing`, also for the topic of its outputs, without which the first of them would
+    /// end it; what subscribing says.
+    pub async fn start(self, bus: &Bus) -> Result<Running> {
+        self.check()?;
+        let options = self.options;
+        if let Some(output) = &self.output {
+            let there = bus.admin().positions(output.name(), Start::Latest).await;
+            there.map_err(|e| e.context(format!("outputs of worker `{}`", options.name)))?;
+        }
+        let mut subscribe = bus
+            .subscribe(&self.topic, &options.group)
+            .retry(options.retry)
+            .order(options.order);
+        if let Some(topic) = &options.dead_letter {
+            subscribe = subscribe.dead_letter(&**topic);
+        }
+        if options.exactly_once {
+            subscribe = subscribe.exactly_once();
+        }
+        // While some batches are worked on, another is filled.
+        let window = (options.concurrency + 1).saturating_mul(options.batch_size);
+        if window > WINDOW {
+            subscribe = subscribe.in_flight(window);
+        }
+        for configure in self.configure {
+            subscribe = configure(subscribe);
+        }
+        let subscription = subscribe.await?;
+        let control = subscription.control();
+        let calls = Arc::new(Calls {
+            worker: self.worker,
+            name: options.name,
+            output: self.output,
+            carried: Arc::new(Carried {
+                source: bus.source().cloned(),
+                ..self.carried
+            }),
+            limit: bus.backend().limits().message,
+        });
+        let (size, concurrency) = (options.batch_size, options.concurrency);
+        let task = if size > 1 {
+            let handler = move |tasks| calls.clone().batch(tasks);
+            tokio::spawn(subscription.for_each_chunk(size, options.batch_timeout, concurrency, handler))
+        } else {
+            tokio::spawn(subscription.for_each(concurrency, move |task| calls.clone().one(task)))
+        };
+        Ok(Running::new(control, task))
+    }
+    /// [`start`](Self::start), and waits until it has ended.
+    /// # Errors
+    /// What starting says, or what ended it.
+    pub async fn run(self, bus: &Bus) -> Result<()> {
+        self.start(bus).await?.ended().await
+    }
+}
+
+/// The window of a subscription unless it is said otherwise.
+const WINDOW: usize = 1024;
+
+impl<W: Worker<C, O>, C, O> fmt::Debug for Runner<W, C, O> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Runner")
+            .field("topic", &self.topic)
+            .field("output", &self.output)
+            .field("options", &self.options)
+            .field("place", &format_args!("{}", self.place))
+            .finish_non_exhaustive()
+    }
+}
