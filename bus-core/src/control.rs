@@ -83,10 +83,11 @@ impl Control {
     }
     /// Reads every owned partition again from `to`, and for a group stores that as its position. What is out is void: it
     /// may be delivered again, and its ack changes nothing. Partitions of other members stay where they are; to move a
-    /// whole group, stop it and reset it. Dropping the future cancels nothing.
+    /// whole group, stop it and reset it. Returns when the new position is fixed and stored: what is published behind a
+    /// seek to the latest comes. Dropping the future cancels nothing.
     /// # Errors
-    /// `Invalid` when no partition is owned; `Closed` after the end; what the backend says, with the partitions before it
-    /// moved already.
+    /// `Invalid` when no partition is owned; `Closed` after the end; `Timeout` when a partition went to another member
+    /// meanwhile; what the backend says, with the partitions before it moved already.
     pub async fn seek(&self, to: Start) -> Result<()> {
         self.move_to(Which::All, to).await
     }

@@ -298,7 +298,7 @@ pub trait Subscriber: Debug + Send {
     /// Stops or resumes handing out one shard; ownership, keep-alive and prefetched data stay. Unknown shard: no-op.
     fn pause(&mut self, shard: Shard, paused: bool);
     /// Voids the shard and gains it again at `to`, which is stored under the new epoch (`Lost`, then `Gained`). Who keeps
-    /// positions elsewhere seeks only if `Gained::next` differs from his.
+    /// positions elsewhere seeks only if `Gained::next` differs from his. May return before the shard is gained.
     async fn seek(&mut self, shard: Shard, to: Start) -> Result<()>;
     /// Gives up everything still owned without committing, leaves the group. Bounded, also with the broker down.
     async fn close(&mut self) -> Result<()>;

@@ -1,6 +1,6 @@
 //! What the application asks of partitions, and what it is told about them.
 
-use super::{Pump, Running, answered};
+use super::{Pump, Running, Sought, answered};
 use crate::{Error, ErrorKind, Event, Name, Notice, Result, Shard, Start, flow::Which, notices::Panicked};
 use std::{pin::pin, time::Duration};
 use tokio::{
@@ -14,35 +14,32 @@ const SEEK: Duration = Duration::from_secs(15);
 const TELL: Duration = Duration::from_secs(5);
 
 impl Pump {
-    /// Which shards a seek is about. Known here, because only the pump knows what is owned when it is carried out.
-    pub(super) fn plan_seek(
-        &self,
-        running: &mut Running,
-        which: Which,
-        to: &Start,
-        reply: oneshot::Sender<Result<()>>,
-    ) {
+    /// Which shards a seek is about: known here, because only the pump knows what is owned when it is carried out.
+    fn about(&self, which: Which) -> Result<Vec<Shard>> {
         let shards = self.shared.core.lock().flow.covered(which);
-        if shards.is_empty() {
-            let text = match which {
-                Which::All => "no partition is owned by this member now".to_owned(),
-                Which::One(topic, partition) => format!(
-                    "partition {partition} of `{}` is not owned by this member now",
-                    self.shared.topics.name(topic)
-                ),
-            };
-            let _ = reply.send(Err(Error::invalid(text)));
-        } else {
-            running.seeks.push_back((shards, to.clone(), reply));
+        if !shards.is_empty() {
+            return Ok(shards);
         }
+        Err(Error::invalid(match which {
+            Which::All => "no partition is owned by this member now".to_owned(),
+            Which::One(topic, partition) => format!(
+                "partition {partition} of `{}` is not owned by this member now",
+                self.shared.topics.name(topic)
+            ),
+        }))
     }
 
     /// Seeks one shard after the other. The commit under way goes on meanwhile: a backend may wait for it.
     pub(super) async fn seek(
         &mut self,
         running: &mut Running,
-        (shards, to, reply): (Vec<Shard>, Start, oneshot::Sender<Result<()>>),
+        (which, to, reply): (Which, Start, oneshot::Sender<Result<()>>),
     ) {
+        let shards = match self.about(which) {
+            Ok(shards) => shards,
+            Err(error) => return drop(reply.send(Err(error))),
+        };
+        let mut moved = Vec::with_capacity(shards.len());
         let mut result = Ok(());
         for shard in shards {
             let limit = Instant::now() + SEEK;
@@ -69,8 +66,44 @@ impl Pump {
             if result.is_err() {
                 break;
             }
+            moved.push(shard);
         }
-        let _ = reply.send(result);
+        running.sought = Some(Sought {
+            shards: moved,
+            result,
+            reply,
+            limit: Instant::now() + SEEK,
+        });
+    }
+
+    /// Answers a seek once its partitions were gained again.
+    pub(super) fn sought(&self, running: &mut Running) {
+        let Some(sought) = &mut running.sought else {
+            return;
+        };
+        let owned = self.shared.core.lock().flow.owned();
+        let again = |old: &Shard| {
+            let place = |s: &Shard| (s.topic, s.partition);
+            owned
+                .iter()
+                .any(|s| place(s) == place(old) && s.epoch != old.epoch)
+        };
+        sought.shards.retain(|old| !again(old));
+        if let Some(left) = sought.shards.first()
+            && sought.result.is_ok()
+        {
+            if Instant::now() < sought.limit {
+                return;
+            }
+            let (topic, partition) = (self.shared.topics.name(left.topic), left.partition);
+            let text = format!(
+                "partition {partition} of `{topic}` was not gained again within {SEEK:?} of a seek: another member may have it"
+            );
+            sought.result = Err(Error::new(ErrorKind::Timeout, text));
+        }
+        if let Some(sought) = running.sought.take() {
+            let _ = sought.reply.send(sought.result);
+        }
     }
 
     /// Tells the application of an event.

@@ -64,11 +64,22 @@ struct Running {
     flushes: Vec<(u64, oneshot::Sender<Result<()>>)>,
     drained: Vec<oneshot::Sender<Result<()>>>,
     caught_up: Vec<oneshot::Sender<Result<()>>>,
-    seeks: VecDeque<(Vec<Shard>, Start, oneshot::Sender<Result<()>>)>,
+    seeks: VecDeque<(Which, Start, oneshot::Sender<Result<()>>)>,
+    sought: Option<Sought>,
     /// When a drain that does not come to its end is over all the same.
     give_up: Option<Instant>,
     orphaned: bool,
     failure: Option<Error>,
+}
+
+/// A seek that the backend has accepted. It is over when every partition was gained again: only then is its position
+/// fixed and stored, nothing from before it is handed out any more, and the next seek finds the shards that came of it.
+struct Sought {
+    shards: Vec<Shard>,
+    result: Result<()>,
+    reply: oneshot::Sender<Result<()>>,
+    /// Not waited for longer than this.
+    limit: Instant,
 }
 
 /// The answer to the commit under way. Cancel-safe; pending for ever when there is none.
@@ -116,7 +127,8 @@ impl Pump {
         for reply in running.caught_up {
             let _ = reply.send(Err(over()));
         }
-        for (.., reply) in running.seeks {
+        let sought = running.sought.map(|sought| sought.reply);
+        for reply in running.seeks.into_iter().map(|(.., reply)| reply).chain(sought) {
             let _ = reply.send(Err(over()));
         }
         for (_, reply) in running.flushes {
@@ -160,7 +172,10 @@ impl Pump {
             if running.commit.is_some() {
                 committed = Instant::now();
             }
-            if let Some(seek) = running.seeks.pop_front() {
+            self.sought(running);
+            if running.sought.is_none()
+                && let Some(seek) = running.seeks.pop_front()
+            {
                 self.seek(running, seek).await;
                 continue;
             }
@@ -172,7 +187,8 @@ impl Pump {
                 self.commit_every.min(LOOK)
             };
             let tick = waits.busy.then(|| committed + age);
-            let wake = [waits.deadline, tick, running.give_up]
+            let limit = running.sought.as_ref().map(|sought| sought.limit);
+            let wake = [waits.deadline, tick, running.give_up, limit]
                 .into_iter()
                 .flatten()
                 .min();
@@ -193,7 +209,7 @@ impl Pump {
                         self.drain(running, grace);
                         running.drained.push(reply);
                     }
-                    Some(Command::Seek(which, to, reply)) => self.plan_seek(running, which, &to, reply),
+                    Some(Command::Seek(which, to, reply)) => running.seeks.push_back((which, to, reply)),
                     Some(Command::CaughtUp(reply)) => running.caught_up.push(reply),
                     // The subscription was dropped: what its deliveries settled by now is stored.
                     None => {
