@@ -194,18 +194,19 @@ impl Bus {
         self.0.backend.health()
     }
     /// Waits for everything that was published or enqueued, then closes the publisher. Subscriptions are closed by
-    /// themselves, and before it, since what they settle may publish. A second close is a no-op.
+    /// themselves, and before it, since what they settle may publish. A second close is a no-op; after one whose future was
+    /// dropped it waits for what that one left.
     /// # Errors
     /// How many enqueued messages were not stored, or what the backend says.
     pub async fn close(&self) -> Result<()> {
-        if self.0.closed.swap(true, Relaxed) {
-            return Ok(());
-        }
+        self.0.closed.store(true, Relaxed);
         self.0.delays.stop();
         self.0.gate.close();
-        let unconfirmed = self.0.queue.close().await;
+        self.0.queue.close().await;
         self.0.delays.close().await;
         self.0.publisher.close().await?;
+        // Taken at the very end, so that no close that is given up takes it away.
+        let unconfirmed = self.0.queue.unconfirmed();
         match unconfirmed.errors.into_iter().next() {
             None => Ok(()),
             Some((topic, first)) => {

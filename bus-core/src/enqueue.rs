@@ -86,22 +86,30 @@ impl Queue {
     }
     /// Waits until what was taken before has an outcome; what failed since the last call.
     pub(crate) async fn flush(&self) -> Unconfirmed {
+        self.answered().await;
+        self.unconfirmed()
+    }
+    async fn answered(&self) {
         let goal = self.progress.state.lock().taken;
         loop {
             let changed = self.progress.changed.notified();
             {
-                let mut state = self.progress.state.lock();
+                let state = self.progress.state.lock();
                 if state.answered >= goal || state.dead {
-                    return std::mem::take(&mut state.failed);
+                    return;
                 }
             }
             changed.await;
         }
     }
+    /// What failed since the last call.
+    pub(crate) fn unconfirmed(&self) -> Unconfirmed {
+        std::mem::take(&mut self.progress.state.lock().failed)
+    }
     /// Takes no more, and waits for the rest.
-    pub(crate) async fn close(&self) -> Unconfirmed {
+    pub(crate) async fn close(&self) {
         self.progress.close();
-        self.flush().await
+        self.answered().await;
     }
 }
 

@@ -15,10 +15,13 @@ use crate::{
 use parking_lot::Mutex;
 use std::{
     collections::HashMap,
+    future::poll_fn,
+    pin::Pin,
     sync::{
         Arc, OnceLock, Weak,
         atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
     },
+    task::{Poll, ready},
     time::Duration,
 };
 use tokio::{
@@ -260,15 +263,16 @@ impl Delays {
     /// Ends movers, and waits for them and for what was taken and not passed on yet.
     pub(crate) async fn close(&self) {
         self.stop();
-        loop {
-            let tasks = std::mem::take(&mut *self.tasks.lock());
-            if tasks.is_empty() {
-                return;
+        // They stay in the list until they are over: a wait that is given up leaves them to the next one.
+        poll_fn(|cx| {
+            let mut tasks = self.tasks.lock();
+            while let Some(task) = tasks.last_mut() {
+                let _ = ready!(Pin::new(task).poll(cx));
+                tasks.pop();
             }
-            for task in tasks {
-                let _ = task.await;
-            }
-        }
+            Poll::Ready(())
+        })
+        .await;
     }
 }
 

@@ -4,11 +4,20 @@ use super::{Producer, outcome};
 use async_trait::async_trait;
 use bus_core::{Error, Message, Pending, Publisher, Result, Unsent};
 use parking_lot::RwLock;
-use std::{fmt, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 pub(crate) struct KafkaPublisher {
-    /// `None` after close.
+    /// `None` when everything is closed. A close that is given up leaves it, with what is in flight.
     producer: RwLock<Option<Arc<Producer>>>,
+    /// Nothing is taken any more.
+    closing: AtomicBool,
     deadline: Duration,
     restart: Box<dyn Fn() -> Result<Arc<Producer>> + Send + Sync>,
 }
@@ -22,6 +31,7 @@ impl KafkaPublisher {
     ) -> Self {
         Self {
             producer: RwLock::new(Some(producer)),
+            closing: AtomicBool::new(false),
             deadline,
             restart: Box::new(restart),
         }
@@ -29,7 +39,7 @@ impl KafkaPublisher {
 
     fn producer(&self) -> Result<Arc<Producer>> {
         let current = self.producer.read().clone();
-        match current {
+        match current.filter(|_| !self.closing.load(Ordering::Acquire)) {
             None => Err(Error::closed("the publisher")),
             Some(producer) if !producer.is_dead() => Ok(producer),
             Some(_) => {
@@ -76,10 +86,13 @@ impl Publisher for KafkaPublisher {
     }
 
     async fn close(&self) -> Result<()> {
-        let Some(producer) = self.producer.write().take() else {
+        self.closing.store(true, Ordering::Release);
+        let Some(producer) = self.producer.read().clone() else {
             return Ok(());
         };
         // librdkafka gives a message up at its deadline; it looks once a second.
-        producer.drain(self.deadline + Duration::from_secs(2)).await
+        let drained = producer.drain(self.deadline + Duration::from_secs(2)).await;
+        *self.producer.write() = None;
+        drained
     }
 }

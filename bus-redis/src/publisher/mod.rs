@@ -99,9 +99,12 @@ impl Publisher for RedisPublisher {
     async fn close(&self) -> Result<()> {
         self.shared.state.lock().closing = true;
         self.shared.wake.notify_one();
-        if let Some(task) = self.task.lock().await.take() {
+        // It stays while somebody waits for it: who closes again after a close that was given up has to wait too.
+        let mut slot = self.task.lock().await;
+        if let Some(task) = slot.as_mut() {
             // It ends when the last message has its outcome; every message has a deadline.
             let _ = task.await;
+            *slot = None;
         }
         Ok(())
     }
