@@ -323,6 +323,32 @@ faults! {
     a_subscribe_given_up_leaves_no_member {
         leave_members = LeaveMembers => "the only member that is left";
     }
+    a_publish_may_be_given_up_anywhere {
+        stuck_when_given_up = StuckWhenGivenUp => "not within";
+        take_late = TakeLate => "are open";
+    }
+    a_delayed_publish_may_be_given_up_anywhere {
+        double_outputs = DoubleOutputs => "two delayed messages of a key" | "a delayed message came twice";
+    }
+    a_close_may_be_given_up_anywhere {
+        close_once = CloseOnce => "what is stored when a bus is closed whose first close was given up";
+    }
+    a_subscribe_may_be_given_up_anywhere {
+        leave_members = LeaveMembers => "the only member that is left";
+    }
+    reading_may_be_given_up_anywhere {
+        commit_nothing = CommitNothing => "came again after a flush";
+        double_outputs = DoubleOutputs => "the outputs";
+    }
+    a_seek_may_be_given_up_anywhere {
+        ignore_seek = IgnoreSeek => "seeking: not within";
+    }
+    a_drain_may_be_given_up_anywhere {
+        commit_nothing = CommitNothing => "what comes after a drain";
+    }
+    administration_may_be_given_up_anywhere {
+        half_made = HalfMade => "a topic has 4 partitions";
+    }
     a_late_group_sees_history {
         start_at_latest = StartAtLatest => "what a group sees that is made after the publish";
     }
@@ -426,7 +452,7 @@ faults! {
         pause_sticks = PauseSticks => "of 20" | "of 50";
     }
     a_seek_reads_again {
-        ignore_seek = IgnoreSeek => "of 7";
+        ignore_seek = IgnoreSeek => "seeking: not within";
     }
     a_loaded_state_is_told {
         caught_up_at_once = CaughtUpAtOnce => "while a message was being handled";

@@ -116,6 +116,16 @@ macro_rules! __conformance_catalog {
                 a_cancelled_next_leaves_no_trace [] "a call of next that is given up takes nothing away";
                 a_subscribe_given_up_leaves_no_member [] "a subscribe that is given up leaves no member that keeps partitions from others";
             }
+            cancellation {
+                a_publish_may_be_given_up_anywhere [] "a publish that is dropped at any of its awaits is stored once, in order, and holds up no other";
+                a_delayed_publish_may_be_given_up_anywhere [12] "a delayed publish that is dropped at any of its awaits comes once, in order";
+                a_close_may_be_given_up_anywhere [] "a flush or a close that is dropped at any of its awaits forgets nothing, and the next one waits for it";
+                a_subscribe_may_be_given_up_anywhere [] "a subscribe that is dropped at any of its awaits leaves no member";
+                reading_may_be_given_up_anywhere [] "a call for the next message, or for what is settled to be stored, may be dropped at any of its awaits";
+                a_seek_may_be_given_up_anywhere [18] "a seek that is dropped at any of its awaits does not come after a later one";
+                a_drain_may_be_given_up_anywhere [2] "a drain that is dropped at any of its awaits brings back what was not acknowledged, and only that";
+                administration_may_be_given_up_anywhere [] "what an administrator asks for may be dropped at any of its awaits and asked for again";
+            }
             start {
                 a_late_group_sees_history [] "a group that is made after the publish sees what was published";
                 latest_sees_what_comes_after [] "a group that starts at the latest sees what comes after";

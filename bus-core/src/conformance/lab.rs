@@ -154,6 +154,15 @@ impl Lab {
             );
         }
     }
+    /// Reads on to the end of a subscription.
+    pub(crate) async fn until_over(&self, reader: &mut crate::Subscription<Bytes, Raw>) -> Proof {
+        while self
+            .within("the end of a subscription", reader.next())
+            .await?
+            .is_some()
+        {}
+        Ok(())
+    }
     /// Asks again until this is true, for what nobody tells of.
     pub(crate) async fn poll<F: Future<Output = Result<bool, Failure>>>(
         &self,

@@ -27,8 +27,10 @@ mod history;
 mod lab;
 mod layered;
 mod member;
+mod moments;
 mod run;
 mod server;
+mod stops;
 mod work;
 
 pub use check::{CHECKS, Check};

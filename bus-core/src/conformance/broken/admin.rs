@@ -23,6 +23,19 @@ impl Admin for BrokenAdmin {
         let mut topics = topics.to_vec();
         match self.shared.fault {
             Fault::OnePartitionTopics => topics.iter_mut().for_each(|topic| topic.partitions = 1),
+            Fault::HalfMade => {
+                let whole: Vec<_> = topics.iter().map(|t| (t.name.clone(), t.partitions)).collect();
+                topics.iter_mut().for_each(|topic| topic.partitions = 1);
+                let there = self.inner.topics().await?;
+                self.told(self.inner.create(&topics).await)?;
+                tokio::task::yield_now().await;
+                for (name, partitions) in whole {
+                    if partitions > 1 && !there.iter().any(|t| t.name == name) {
+                        self.told(self.inner.grow(&name, partitions).await)?;
+                    }
+                }
+                return Ok(());
+            }
             Fault::AnyName => topics.retain(|topic| topic.check().is_ok()),
             _ => {}
         }

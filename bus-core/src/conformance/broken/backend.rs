@@ -37,6 +37,7 @@ impl Backend for Broken {
             inner,
             admin,
             shared: self.shared.clone(),
+            closed: Default::default(),
         }))
     }
     async fn subscribe(&self, mut source: Source) -> Result<(Box<dyn Subscriber>, Arc<dyn Ack>)> {

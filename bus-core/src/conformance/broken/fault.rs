@@ -51,6 +51,8 @@ pub enum Fault {
     PublishAfterClose,
     /// After a publish was given up, no other has an answer.
     StuckWhenGivenUp,
+    /// What is published is stored a moment later, and a close waits for it only the first time.
+    CloseOnce,
     /// What has no reply is published anew.
     ResendAnew,
     /// What may be stored is said not to be.
@@ -161,6 +163,8 @@ pub enum Fault {
     CreateMissing,
     /// Topics have one partition.
     OnePartitionTopics,
+    /// A topic gets its partitions one moment after it was made.
+    HalfMade,
     /// Any name will do.
     AnyName,
     /// A reset does nothing.

@@ -7,13 +7,25 @@ use crate::{
 };
 use async_trait::async_trait;
 use bytes::Bytes;
-use std::sync::Arc;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+use tokio::time::sleep;
+
+/// How late a publisher is that is.
+const MOMENT: Duration = Duration::from_millis(300);
 
 #[derive(Debug)]
 pub(super) struct BrokenPublisher {
     pub(super) inner: Arc<dyn Publisher>,
     pub(super) admin: Arc<dyn Admin>,
     pub(super) shared: Arc<Shared>,
+    /// It was closed before.
+    pub(super) closed: AtomicBool,
 }
 
 #[async_trait]
@@ -28,6 +40,14 @@ impl Publisher for BrokenPublisher {
                 }
                 inner.publish_batch(&topic, batch).await
             });
+        }
+        if fault == Fault::CloseOnce {
+            let (inner, topic) = (self.inner.clone(), topic.to_owned());
+            let storing = tokio::spawn(async move {
+                sleep(MOMENT).await;
+                inner.publish_batch(&topic, batch).await
+            });
+            return Pending::new(async move { storing.await.unwrap_or_default() });
         }
         if let Some(answer) = self.harmed(topic, &batch) {
             return answer;
@@ -82,6 +102,12 @@ impl Publisher for BrokenPublisher {
     }
     async fn close(&self) -> Result<()> {
         if self.shared.is(Fault::PublishAfterClose) {
+            return Ok(());
+        }
+        if self.shared.is(Fault::CloseOnce) {
+            if !self.closed.swap(true, Relaxed) {
+                sleep(MOMENT * 4 / 3).await;
+            }
             return Ok(());
         }
         self.inner.close().await

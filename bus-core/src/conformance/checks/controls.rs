@@ -291,7 +291,7 @@ pub(crate) async fn a_range_is_replayed_and_ends(lab: &Lab) -> Proof {
 
 impl Lab {
     /// The payloads until the subscription ends by itself, sorted.
-    async fn until_end(&self, mut reader: Reading) -> Result<Vec<String>, Failure> {
+    pub(crate) async fn until_end(&self, mut reader: Reading) -> Result<Vec<String>, Failure> {
         let mut all = Vec::new();
         while let Some(delivery) = self.within("the next message or the end", reader.next()).await? {
             let delivery = delivery?;

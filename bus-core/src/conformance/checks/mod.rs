@@ -2,6 +2,7 @@
 
 pub(crate) mod attempts;
 pub(crate) mod broker;
+pub(crate) mod cancellation;
 pub(crate) mod chains;
 pub(crate) mod commits;
 pub(crate) mod controls;
