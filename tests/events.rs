@@ -3,31 +3,14 @@
 
 mod apps;
 
-use apps::{Seen, every_backend, memory, soon, unique};
+use apps::{Seen, every_backend, memory, read, text, unique};
 use bus::{
-    Bus, ErrorKind, HeadersView, Message, Outcome, Raw, Record, Topic,
+    Bus, ErrorKind, Message, Outcome, Record, Topic,
     event::{Context, Envelope, EventExt, EventObject, detached, emit_on_ok, header},
     handler::{Attempt, Payload, State, consumer_with},
 };
 use serde_json::{Value, json};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
-
-/// The first `count` records of a topic.
-async fn read(bus: &Bus, topic: &str, count: usize) -> Vec<Record> {
-    let topic: Topic<bus::Bytes, Raw> = Topic::named(topic);
-    let mut observer = bus.observe(&topic).await.unwrap();
-    let mut records = Vec::new();
-    while records.len() < count {
-        let delivery = soon("a record", observer.next()).await.unwrap().unwrap();
-        records.push(delivery.record().clone());
-        delivery.ack();
-    }
-    records
-}
-
-fn text<'a>(headers: HeadersView<'a>, name: &str) -> Option<&'a str> {
-    headers.text(name)
-}
 
 #[tokio::test]
 async fn an_event_is_a_cloud_event_in_binary_mode_on_every_backend() {
@@ -45,7 +28,6 @@ async fn an_event_is_a_cloud_event_in_binary_mode_on_every_backend() {
             .await
             .unwrap();
         let record = read(&bus, &topic, 1).await.remove(0);
-        let headers = record.headers();
         assert_eq!(record.payload(), Some(&br#"{"name":"Ada"}"#[..]));
         for (name, value) in [
             ("ce_specversion", "1.0"),
@@ -57,7 +39,7 @@ async fn an_event_is_a_cloud_event_in_binary_mode_on_every_backend() {
             ("content-type", "application/json"),
             ("tenant", "blue"),
         ] {
-            assert_eq!(text(headers, name), Some(value), "{name} on {bus:?}");
+            assert_eq!(text(&record, name), Some(value), "{name} on {bus:?}");
         }
         let envelope = Envelope::read(&record).unwrap();
         let id = uuid::Uuid::parse_str(envelope.id.as_deref().unwrap()).unwrap();
@@ -84,7 +66,7 @@ async fn batches_and_enqueued_messages_are_events_too_each_with_its_own_id() {
         // Nobody said who this program is.
         let program = std::env::current_exe().unwrap();
         assert_eq!(envelope.source.as_deref(), program.file_stem().unwrap().to_str());
-        assert_eq!(text(record.headers(), "ce_specversion"), Some("1.0"));
+        assert_eq!(text(&record, "ce_specversion"), Some("1.0"));
         ids.push(envelope.id.unwrap());
     }
     ids.dedup();
@@ -149,8 +131,8 @@ async fn the_structured_mode_is_read_as_the_binary_one() {
         (binary.position(), binary.timestamp()),
         (record.position(), record.timestamp())
     );
-    assert_eq!(text(binary.headers(), "tenant"), Some("blue"));
-    assert_eq!(text(binary.headers(), "ce_sequence"), Some("12"));
+    assert_eq!(text(&binary, "tenant"), Some("blue"));
+    assert_eq!(text(&binary, "ce_sequence"), Some("12"));
     let envelope = Envelope::read(&record).unwrap();
     assert_eq!(envelope.event.as_deref(), Some("user.created"));
     assert_eq!(envelope.id.as_deref(), Some("7"));
@@ -283,12 +265,11 @@ async fn correlation_causation_and_chosen_headers_are_carried_on_every_backend()
         done.reach(1).await;
         running.drain(Duration::from_secs(30)).await.unwrap();
         for record in read(&bus, &out, 7).await {
-            let headers = record.headers();
             let envelope = Envelope::read(&record).unwrap();
             let said = (
                 envelope.correlation_id.as_deref(),
                 envelope.causation_id.as_deref(),
-                text(headers, "tenant"),
+                text(&record, "tenant"),
             );
             let carried = (Some("id-1"), Some("id-1"), Some("blue"));
             let expected = match envelope.event.as_deref() {
@@ -297,7 +278,7 @@ async fn correlation_causation_and_chosen_headers_are_carried_on_every_backend()
                 _ => carried,
             };
             assert_eq!(said, expected, "{envelope:?} on {bus:?}");
-            assert_eq!(text(headers, "secret"), None);
+            assert_eq!(text(&record, "secret"), None);
             if envelope.event.is_some() {
                 assert_eq!(envelope.source.as_deref(), Some("relay"));
             }

@@ -58,8 +58,8 @@ where
     Consumer {
         topics: vec![topic.into()],
         group: group.into(),
+        by_hand: handler.settles_by_hand(),
         route: HandlerService::route(handler, state),
-        by_hand: H::BY_HAND,
         acknowledge: Acknowledge::default(),
         concurrency: 1,
         carried: Carried::default(),

@@ -28,6 +28,14 @@ pub trait FromParts<S>: Sized {
     fn from_parts(parts: &mut Parts, state: &S) -> impl Future<Output = Result<Self, Failure>> + Send;
 }
 
+/// Compiles where `T` is an extractor for handlers with the state `S`, and else says why not: which argument it is for which
+/// a function is no handler.
+///
+/// ```
+/// bus::handler::is_extractor::<bus::handler::Payload<String>, ()>();
+/// ```
+pub const fn is_extractor<T: FromParts<S>, S>() {}
+
 /// The last argument of a handler, which may take the message itself.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be read from a message",

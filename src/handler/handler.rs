@@ -20,12 +20,15 @@ use tower::Service;
     label = "not a handler for the state `{S}`",
     note = "a handler is an `async fn` with at most eight arguments that are extractors, such as `Payload<T>`, `Event<T>`, \
             `State<S>` or `Attempt`; `Delivery<Bytes>` only as the last one",
+    note = "which argument is not one: `bus::handler::is_extractor::<ItsType, {S}>()` says why",
     note = "it returns `()`, `Verdict`, `Reply<T>`, or a `Result` of these with an error",
     note = "its future must be `Send`: hold no `Rc`, `RefCell` guard or `std` lock guard across an `.await`"
 )]
 pub trait Handler<M, S>: Clone + Send + Sync + Sized + 'static {
     /// Whether it settles its messages itself.
-    const BY_HAND: bool = false;
+    fn settles_by_hand(&self) -> bool {
+        false
+    }
     /// Handles one message.
     fn call(self, incoming: Incoming, state: S) -> impl Future<Output = Response> + Send + 'static;
 }
@@ -55,7 +58,9 @@ macro_rules! handlers {
             $($part: FromParts<S> + Send + 'static,)*
             $last: FromIncoming<S, M> + Send + 'static,
         {
-            const BY_HAND: bool = $last::BY_HAND;
+            fn settles_by_hand(&self) -> bool {
+                $last::BY_HAND
+            }
             #[allow(unused_mut)]
             async fn call(self, mut incoming: Incoming, state: S) -> Response {
                 $(

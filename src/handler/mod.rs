@@ -12,7 +12,7 @@ mod route;
 mod running;
 
 pub use consumer::{Acknowledge, Consumer, consumer, consumer_with};
-pub use extract::{FromIncoming, FromParts, FromRef, InPart, Whole};
+pub use extract::{FromIncoming, FromParts, FromRef, InPart, Whole, is_extractor};
 pub use extractors::{Attempt, Coded, Correlation, Event, Extension, Key, Origin, Payload, State};
 pub use failure::{Failure, FailureExt};
 pub use handler::Handler;

@@ -1,13 +1,20 @@
 //! What tests of the layer for applications share.
 #![allow(dead_code)]
 
-use bus::Bus;
+use bus::{Bus, Bytes, ErrorKind, Raw, Record, Topic};
 use std::{
+    fmt::Debug,
     future::Future,
     sync::{Arc, Mutex},
     time::Duration,
 };
 use tokio::time::{Instant, sleep, timeout};
+use tracing::{
+    Id, Level, Metadata, Subscriber,
+    field::{Field, Visit},
+    span::{self, Attributes},
+    subscriber::DefaultGuard,
+};
 
 /// Longer than a rebalance on a busy machine.
 const LIMIT: Duration = Duration::from_secs(60);
@@ -87,5 +94,73 @@ impl<T: Clone> Seen<T> {
     pub(crate) async fn reach(&self, count: usize) -> Vec<T> {
         until(&format!("{count} of what is seen"), || self.count() >= count).await;
         self.all()
+    }
+}
+
+/// The first `count` records of a topic.
+pub(crate) async fn read(bus: &Bus, topic: &str, count: usize) -> Vec<Record> {
+    let topic: Topic<Bytes, Raw> = Topic::named(topic);
+    let mut observer = soon("the topic", async {
+        loop {
+            match bus.observe(&topic).await {
+                Err(error) if error.kind() == ErrorKind::TopicMissing => {
+                    sleep(Duration::from_millis(20)).await
+                }
+                observer => return observer.unwrap(),
+            }
+        }
+    })
+    .await;
+    let mut records = Vec::new();
+    while records.len() < count {
+        let delivery = soon("a record", observer.next()).await.unwrap().unwrap();
+        records.push(delivery.record().clone());
+        delivery.ack();
+    }
+    records
+}
+
+/// A header of a record, as text.
+pub(crate) fn text<'a>(record: &'a Record, name: &str) -> Option<&'a str> {
+    record.headers().text(name)
+}
+
+/// Warnings of this crate on this thread, as text.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Warnings(Arc<Mutex<Vec<String>>>);
+
+impl Warnings {
+    pub(crate) fn listen(&self) -> DefaultGuard {
+        tracing::subscriber::set_default(self.clone())
+    }
+    pub(crate) fn all(&self) -> Vec<String> {
+        self.0.lock().unwrap().clone()
+    }
+}
+
+impl Subscriber for Warnings {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        *metadata.level() == Level::WARN && metadata.target().starts_with("bus::")
+    }
+    fn new_span(&self, _: &Attributes<'_>) -> Id {
+        Id::from_u64(1)
+    }
+    fn record(&self, _: &Id, _: &span::Record<'_>) {}
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+    fn event(&self, event: &tracing::Event<'_>) {
+        let mut line = Line::default();
+        event.record(&mut line);
+        self.0.lock().unwrap().push(line.0);
+    }
+    fn enter(&self, _: &Id) {}
+    fn exit(&self, _: &Id) {}
+}
+
+#[derive(Default)]
+struct Line(String);
+
+impl Visit for Line {
+    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
+        self.0 += &format!("{field}={value:?} ");
     }
 }

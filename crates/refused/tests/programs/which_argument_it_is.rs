@@ -1,0 +1,7 @@
+use bus::handler::is_extractor;
+
+struct Order;
+
+fn main() {
+    is_extractor::<Order, ()>();
+}
