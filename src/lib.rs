@@ -18,6 +18,9 @@ struct Guide;
 #[cfg(all(doctest, feature = "memory", feature = "app"))]
 #[doc = include_str!("../docs/workers.md")]
 struct WorkersGuide;
+#[cfg(all(doctest, feature = "memory", feature = "app"))]
+#[doc = include_str!("../docs/apps.md")]
+struct AppsGuide;
 pub mod layer;
 #[cfg(feature = "app")]
 pub mod router;

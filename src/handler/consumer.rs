@@ -171,7 +171,16 @@ impl Consumer {
     pub fn place(&self) -> &'static Location<'static> {
         self.place
     }
-    fn check(&self) -> Result<()> {
+    pub(crate) fn set_concurrency(&mut self, most: usize) {
+        self.concurrency = most;
+    }
+    /// Before what was set by hand, which wins.
+    pub(crate) fn default_dead_letter(&mut self, template: &str) {
+        let template = template.to_owned();
+        self.configure
+            .insert(0, Box::new(move |s| s.dead_letter(template)));
+    }
+    pub(crate) fn check(&self) -> Result<()> {
         let wrong = |text: &str| {
             let text = format!("consumer of group `{}` at {}: {text}", self.group, self.place);
             Err(Error::invalid(text))

@@ -77,6 +77,20 @@ impl<W: Worker<C, O>, C, O> Runner<W, C, O> {
         self.configure.push(Box::new(configure));
         self
     }
+    pub(crate) fn set_concurrency(&mut self, most: usize) {
+        self.options.concurrency = most;
+    }
+    pub(crate) fn default_dead_letter(&mut self, template: &str) {
+        let given = &mut self.options.dead_letter;
+        given.get_or_insert_with(|| template.to_owned().into());
+    }
+    pub(crate) fn dead_letter_template(&self) -> Option<&str> {
+        self.options.dead_letter.as_deref()
+    }
+    /// What it reads, and as whom.
+    pub(crate) fn source(&self) -> (&str, &str) {
+        (self.topic.name(), &self.options.group)
+    }
     /// Its name.
     pub fn name(&self) -> &'static str {
         self.options.name
