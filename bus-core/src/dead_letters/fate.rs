@@ -45,7 +45,7 @@ pub(super) struct Judge {
 
 impl Judge {
     /// # Errors
-    /// `TopicMissing`: there is nowhere to put them back to. `Invalid`: into themselves.
+    /// `TopicMissing`: there is nowhere to put them back to. `GroupMissing`: nobody for whom. `Invalid`: into themselves.
     pub(super) async fn new(
         letters: &DeadLetters,
         action: Action,
@@ -61,10 +61,13 @@ impl Judge {
             let text = format!("`{target}` holds dead letters itself: replay into another topic");
             return Err(Error::invalid(text));
         }
-        let partitions = match action {
-            Action::PutBack => letters.partitions(&target).await?,
-            Action::Park => 0,
-        };
+        let mut partitions = 0;
+        if action == Action::PutBack {
+            partitions = letters.partitions(&target).await?;
+            if !elsewhere && !every_group {
+                letters.has_a_reader().await?;
+            }
+        }
         Ok(Self {
             action,
             only_for: (!elsewhere && !every_group).then(|| format!("{target}/{}", letters.group)),

@@ -120,21 +120,36 @@ impl DeadLetters {
     pub(super) fn replayer(&self) -> Name {
         format!("{}.replay", self.stored_in()).into()
     }
-    /// The first open position of partitions in which something was dealt with.
+    /// How far the partitions were dealt with in which something was.
     pub(super) async fn dealt_with(&self) -> Result<BTreeMap<u32, Dealt>> {
-        let (admin, group, topic) = (self.bus.admin(), self.replayer(), self.stored_in());
-        match crate::again(ASK, || admin.lag(&group)).await {
-            Ok(lag) => Ok(lag
-                .into_iter()
-                .filter(|lag| lag.topic == topic)
-                .map(|lag| {
-                    let (next, behind) = (lag.position, lag.behind);
-                    (lag.partition, Dealt { next, behind })
-                })
-                .collect()),
-            Err(error) if error.kind() == ErrorKind::GroupMissing => Ok(BTreeMap::new()),
-            Err(error) => Err(error),
+        self.positions(&self.replayer(), &self.stored_in()).await
+    }
+    /// # Errors
+    /// `GroupMissing`: who gave them up does not read the topic any more, so nobody would handle what comes back for it.
+    pub(super) async fn has_a_reader(&self) -> Result<()> {
+        let (topic, group) = (&self.topic, &self.group);
+        if !self.positions(group, topic).await?.is_empty() {
+            return Ok(());
         }
+        let text = format!(
+            "group `{group}` has no position on `{topic}`, so nobody would handle what is replayed for it: replay for \
+             every group, or into a topic that you name"
+        );
+        Err(Error::new(ErrorKind::GroupMissing, text))
+    }
+    /// A group's positions on a topic; none where there is no such group.
+    async fn positions(&self, group: &str, topic: &str) -> Result<BTreeMap<u32, Dealt>> {
+        let admin = self.bus.admin();
+        let lag = match crate::again(ASK, || admin.lag(group)).await {
+            Err(error) if error.kind() == ErrorKind::GroupMissing => Vec::new(),
+            lag => lag?,
+        };
+        let of_topic = lag.into_iter().filter(|lag| *lag.topic == *topic);
+        let dealt = of_topic.map(|lag| {
+            let (next, behind) = (lag.position, lag.behind);
+            (lag.partition, Dealt { next, behind })
+        });
+        Ok(dealt.collect())
     }
     /// How many partitions a topic has.
     pub(super) async fn partitions(&self, topic: &str) -> Result<u32> {

@@ -19,6 +19,9 @@ use std::{
 /// the group `<dlq>.replay`; a second one at the same time does a part of the work or waits. Exactly once where the
 /// backend has transactions: nothing is lost or replayed twice by a crash in the middle, and a dropped future is one.
 ///
+/// It fails with `TopicMissing` where the topic they came from is gone, `GroupMissing` where the group has no position on it,
+/// `Conflict` where another replay holds on to a part for more than 30 s.
+///
 /// What the filters leave out in front of something that they want goes to the end of the topic of dead letters, as it is.
 #[must_use = "a replay begins when it is awaited"]
 pub struct Replay {

@@ -2,6 +2,7 @@
 
 use crate::{
     Bus, DeadLetter, DeadLetters, Delivery, ErrorKind, Message, Order, Raw, Replay, Replayed, Topic,
+    TopicSpec,
     conformance::{
         Failure, Lab, Proof,
         checks::dead_letters::{dead, reasons},
@@ -432,6 +433,21 @@ pub(crate) async fn a_foreign_dead_letter_stays(lab: &Lab) -> Proof {
     let there = dead(lab, into.name()).await?;
     ensure_eq!(there.len(), 1, "messages in that topic");
     ensure_eq!(there[0].payload(), foreign.payload.as_deref(), "its payload");
+    // A group that does not read the topic would never see what comes back for it alone.
+    let gone = stage.bus.dead_letters(stage.topic.name(), &lab.name("gone"));
+    lab.create(&stage.bus, [TopicSpec::new(gone.stored_in()).partitions(4)])
+        .await?;
+    let refused = lab.within("a replay", gone.replay().into_future()).await?;
+    ensure_eq!(
+        refused.err().map(|error| error.kind()),
+        Some(ErrorKind::GroupMissing),
+        "a replay for a group that is gone"
+    );
+    ensure_eq!(
+        moved(&done(lab, gone.replay().for_every_group()).await?),
+        (0, 0, 0),
+        "for every group"
+    );
     ensure_eq!(open(lab, &letters).await?.len(), 0, "dead letters at the end");
     Ok(())
 }
