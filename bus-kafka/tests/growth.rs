@@ -15,14 +15,7 @@ async fn added_partitions_start_at_their_beginning() {
         .unwrap();
     let topic = topic(&kafka, 2).await;
     let group = unique("g");
-    publish(
-        &kafka,
-        &topic,
-        (0..10)
-            .map(|i| Message::new(format!("{i}")).to_partition(i % 2))
-            .collect(),
-    )
-    .await;
+    publish(&kafka, &topic, numbered(10, 2)).await;
     let mut member = Member::join(&kafka, source(&topic, &group, Start::Latest)).await;
     member.until_owned(2).await;
     kafka.admin().grow(&topic, 3).await.unwrap();

@@ -1,7 +1,7 @@
 //! Where partitions end, and whether that was reached.
 
 use super::{
-    begin::ASK,
+    lookup::ASK,
     part::{End, Part, Place, State},
     reader::{Reader, Wait},
 };

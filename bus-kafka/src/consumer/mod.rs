@@ -5,6 +5,7 @@
 //! |---|---|
 //! | `reader` | the thread's state and its loop |
 //! | `begin` | where a partition begins: stored offsets, a new group's start |
+//! | `lookup` | positions by what they are: the beginning, the end, a time |
 //! | `hear` | events, copied and acted upon |
 //! | `ends` | where partitions end |
 //! | `seek` | moving on request, or because records are gone |
@@ -29,6 +30,7 @@ mod handover;
 mod hear;
 mod intake;
 mod leave;
+mod lookup;
 mod mailbox;
 mod part;
 mod reader;

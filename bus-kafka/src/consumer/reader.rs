@@ -2,9 +2,9 @@
 
 use super::{
     Command,
-    begin::Purpose,
     commits::Commits,
     handover::Revoke,
+    lookup::Purpose,
     mailbox::Mailbox,
     part::{Part, Place, State},
     session::{Roster, Session},

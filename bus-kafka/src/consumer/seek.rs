@@ -1,7 +1,8 @@
 //! Moving a partition that is owned: on request, or because its records are gone.
 
 use super::{
-    begin::{AGAIN, ASK, Purpose},
+    begin::AGAIN,
+    lookup::{ASK, Purpose},
     part::{Place, State},
     reader::{Reader, Wait},
 };

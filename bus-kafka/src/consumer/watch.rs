@@ -1,7 +1,7 @@
 //! Partitions that are added and topics that are deleted meanwhile.
 
 use super::{
-    begin::Purpose,
+    lookup::Purpose,
     part::{Part, Place, State},
     reader::{Reader, Wait},
 };
@@ -27,7 +27,7 @@ impl Reader {
         let tag = self.tag(Wait::Topics);
         let names = self.topics.iter().map(|t| &**t);
         self.client
-            .describe_topics(names, &self.replies, tag, super::begin::ASK);
+            .describe_topics(names, &self.replies, tag, super::lookup::ASK);
     }
 
     pub(super) fn watched(&mut self, answer: Result<Vec<TopicInfo>, Failure>) {

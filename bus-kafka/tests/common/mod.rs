@@ -99,6 +99,14 @@ pub(crate) async fn publish(kafka: &Kafka, topic: &str, messages: Vec<Message>) 
     outcomes.into_iter().map(|o| o.unwrap()).collect()
 }
 
+/// Messages that say their number, with 40 keys, round the partitions.
+pub(crate) fn numbered(count: usize, partitions: u32) -> Vec<Message> {
+    let message = |i: usize| Message::new(format!("{i}")).keyed(format!("{}", i % 40));
+    (0..count)
+        .map(|i| message(i).to_partition(i as u32 % partitions))
+        .collect()
+}
+
 pub(crate) fn done(shard: Shard, next: u128) -> Done {
     Done {
         shard,

@@ -1,0 +1,109 @@
+//! Where a group begins.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod common;
+
+use bus_core::{Backend, ErrorKind, Message, Start};
+use common::*;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::{Duration, Instant, SystemTime},
+};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn starts_are_fixed_once() {
+    let kafka = kafka().await;
+    let topic = topic(&kafka, 2).await;
+    let early = SystemTime::now();
+    publish(
+        &kafka,
+        &topic,
+        (0..10).map(|i| Message::new("old").to_partition(i % 2)).collect(),
+    )
+    .await;
+    let since_epoch = |t: SystemTime| t.duration_since(SystemTime::UNIX_EPOCH).unwrap().as_millis() as i64;
+    let late = since_epoch(early) + 1_800_000;
+    publish(
+        &kafka,
+        &topic,
+        (0..4)
+            .map(|i| Message::new("new").to_partition(i % 2).timestamp(late))
+            .collect(),
+    )
+    .await;
+
+    let begin = async |start: Start| {
+        let group = unique("g");
+        let mut member = Member::join(&kafka, source(&topic, &group, start)).await;
+        member.until_owned(2).await;
+        let begins: Vec<u128> = member.owned.values().map(|(_, next, _)| *next).collect();
+        member.subscriber.close().await.unwrap();
+        (group, begins)
+    };
+    let (_, earliest) = begin(Start::Earliest).await;
+    assert_eq!(earliest, [0, 0]);
+    let (group, latest) = begin(Start::Latest).await;
+    assert_eq!(latest, [7, 7]);
+    let time = SystemTime::UNIX_EPOCH + Duration::from_millis(late as u64 - 1);
+    assert_eq!(begin(Start::Time(time)).await.1, [5, 5]);
+    let future = SystemTime::UNIX_EPOCH + Duration::from_millis(late as u64 + 1);
+    assert_eq!(begin(Start::Time(future)).await.1, [7, 7]);
+    assert_eq!(begin(Start::Positions(BTreeMap::from([(1, 3)]))).await.1, [0, 3]);
+
+    // The group of `Latest` read nothing and restarts: it sees what came in between.
+    publish(&kafka, &topic, vec![Message::new("between").to_partition(0)]).await;
+    let mut member = Member::join(&kafka, source(&topic, &group, Start::Latest)).await;
+    member.until_records(1).await;
+    assert_eq!(member.payloads(), ["between"]);
+    member.subscriber.close().await.unwrap();
+
+    let stored = kafka.subscribe(source(&topic, &group, Start::Stored)).await;
+    stored.unwrap().0.close().await.unwrap();
+    let error = kafka
+        .subscribe(source(&topic, &unique("g"), Start::Stored))
+        .await
+        .err()
+        .unwrap();
+    assert_eq!(error.kind(), ErrorKind::GroupMissing);
+    let error = kafka
+        .subscribe(source(&unique("missing"), "g", Start::Latest))
+        .await
+        .err()
+        .unwrap();
+    assert_eq!(error.kind(), ErrorKind::TopicMissing);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn members_that_join_together_have_one_start() {
+    let kafka = kafka().await;
+    let topic = topic(&kafka, 4).await;
+    publish(&kafka, &topic, numbered(40, 4)).await;
+    let group = unique("g");
+    let mut first = Member::join(&kafka, source(&topic, &group, Start::Latest)).await;
+    let mut second = Member::join(&kafka, source(&topic, &group, Start::Latest)).await;
+    let deadline = Instant::now() + SOON;
+    while first.owned.len() != 2 || second.owned.len() != 2 {
+        assert!(
+            Instant::now() < deadline,
+            "not shared: {:?} {:?}",
+            first.owned.keys(),
+            second.owned.keys()
+        );
+        for member in [&mut first, &mut second] {
+            member.step(Duration::from_millis(50)).await;
+            for shard in std::mem::take(&mut member.losing) {
+                member.ack.release(shard).await.unwrap();
+            }
+        }
+    }
+    let begins: BTreeSet<u128> = first
+        .owned
+        .values()
+        .chain(second.owned.values())
+        .map(|o| o.1)
+        .collect();
+    assert_eq!(begins, BTreeSet::from([10]));
+    assert!(first.records.is_empty() && second.records.is_empty());
+    first.subscriber.close().await.unwrap();
+    second.subscriber.close().await.unwrap();
+}
