@@ -2,7 +2,8 @@
 
 use crate::create::Creator;
 use bus_core::{
-    Backend, Codec, Message, Name, Outcome, Pending, Publish, Publisher, Result, Topic, TopicSpec, Unsent,
+    Backend, Codec, Defaults, Message, Name, Outcome, Pending, Publish, Publisher, Result, Topic, TopicSpec,
+    Unsent,
 };
 use std::{ops::Deref, sync::Arc};
 
@@ -24,24 +25,45 @@ struct Own {
     source: Option<Name>,
     default_topic: Name,
     creator: Option<Arc<Creator>>,
+    #[cfg(feature = "settings")]
+    settings: Arc<crate::Settings>,
 }
 
 impl Bus {
-    pub(crate) async fn over(backend: Arc<dyn Backend>) -> Result<Self> {
+    pub(crate) async fn over(backend: Arc<dyn Backend>, defaults: Defaults) -> Result<Self> {
         #[cfg(feature = "app")]
-        let core = bus_core::Bus::with_stamp(backend, crate::event::stamp()).await?;
-        #[cfg(not(feature = "app"))]
-        let core = bus_core::Bus::new(backend).await?;
+        let defaults = defaults.stamp(crate::event::stamp());
+        Ok(Self::of(bus_core::Bus::with_defaults(backend, defaults).await?))
+    }
+    pub(crate) fn of(core: bus_core::Bus) -> Self {
         let own = Own {
             #[cfg(feature = "app")]
             source: None,
             default_topic: "events".into(),
             creator: None,
+            #[cfg(feature = "settings")]
+            settings: Arc::default(),
         };
-        Ok(Self {
+        Self {
             core,
             own: own.into(),
-        })
+        }
+    }
+    /// The handle that settings describe.
+    #[cfg(feature = "settings")]
+    pub(crate) fn with_settings(mut self, settings: &crate::Settings) -> Self {
+        #[cfg(feature = "app")]
+        if let Some(source) = settings.event_source() {
+            self = self.event_source(source);
+        }
+        self = self.default_topic(settings.default_topic());
+        Arc::make_mut(&mut self.own).settings = Arc::new(settings.clone());
+        self
+    }
+    /// What it was made with; nothing but defaults where that was a URL alone.
+    #[cfg(feature = "settings")]
+    pub fn settings(&self) -> &crate::Settings {
+        &self.own.settings
     }
     /// Who events are from that are published through this handle: their `ce_source` (default: the file name of the
     /// program).
@@ -64,7 +86,7 @@ impl Bus {
     /// [`Topic`] it was published to, or with one partition where only a name is given; a line in the log says so
     /// (default no: a misspelt name is then [`TopicMissing`](crate::ErrorKind::TopicMissing), with the command).
     pub fn create_topics(mut self, create: bool) -> Self {
-        Arc::make_mut(&mut self.own).creator = create.then(Arc::default);
+        Arc::make_mut(&mut self.own).creator = (create && !self.core.is_disabled()).then(Arc::default);
         self
     }
     /// Publishes one value to a [`Topic`], with its codec, or as JSON to a topic of this name; set what is needed, then

@@ -26,23 +26,27 @@ pub mod layer;
 pub mod router;
 #[cfg(feature = "app")]
 pub mod service;
+#[cfg(feature = "settings")]
+pub mod settings;
 #[cfg(feature = "app")]
 pub mod worker;
 
 pub use bus::{Bus, Destination};
 pub use bus_core::{
-    Ack, Admin, Backend, Backoff, Batch, Bytes, Chunks, Codec, Control, Delivery, Done, Entry, Error,
-    ErrorKind, Event, Expired, GroupSpec, Headers, HeadersView, Limits, LossPolicy, MemberSpec, Message,
-    Name, Notice, Order, Outcome, Pending, Publish, Published, Publisher, PublisherExt, Raw, Receipt, Record,
-    Result, Retry, Room, Scope, Shard, Source, Stamp, Start, Stateless, Stats, Subscribe, Subscriber,
-    Subscription, Token, TopicLag, TopicSpec, Unconfirmed, Unsent, check_name, dead_letter_topic, partition,
-    position,
+    Ack, Admin, Backend, Backoff, Batch, Bytes, Chunks, Codec, Control, Defaults, Delivery, Done, Entry,
+    Error, ErrorKind, Event, Expired, GroupSpec, Headers, HeadersView, Limits, LossPolicy, MemberSpec,
+    Message, Name, Notice, Order, Outcome, Pending, Publish, Published, Publisher, PublisherExt, Raw,
+    Receipt, Record, Result, Retry, Room, Scope, Shard, Source, Stamp, Start, Stateless, Stats, Subscribe,
+    Subscriber, Subscription, Token, TopicLag, TopicSpec, Unconfirmed, Unsent, check_name, dead_letter_topic,
+    partition, position,
 };
 pub use bus_core::{
     DeadLetter, DeadLetters, OpenLetters, Origin, Refused, Replay, ReplayProgress, Replayed, is_derived,
 };
 #[cfg(feature = "json")]
 pub use codec::Json;
+#[cfg(feature = "settings")]
+pub use settings::Settings;
 
 /// A topic with its payload type and codec in one constant; the codec is JSON unless another is named.
 #[cfg(feature = "json")]
@@ -53,7 +57,7 @@ pub use bus_core::Topic;
 /// The backends that are compiled in, for settings that a URL cannot carry.
 pub mod backend {
     #[cfg(feature = "kafka")]
-    pub use bus_kafka::{Kafka, KafkaConfig};
+    pub use bus_kafka::{Kafka, KafkaConfig, rdkafka};
     #[cfg(feature = "memory")]
     pub use bus_memory::{Full, Memory, MemoryConfig};
     #[cfg(feature = "redis")]

@@ -1,9 +1,10 @@
 //! The bus: what an application holds.
 
 use crate::{
-    Admin, Backend, Codec, DeadLetters, Error, ErrorKind, Message, Outcome, Pending, Publisher, PublisherExt,
-    Result, Stamp, Subscribe, Topic, TopicSpec, Unsent,
+    Admin, Backend, Codec, DeadLetters, Defaults, Error, ErrorKind, Message, Outcome, Pending, Publisher,
+    PublisherExt, Result, Stamp, Subscribe, Topic, TopicSpec, Unsent,
     delay::{Delays, Outputs},
+    disabled::Disabled,
     enqueue::{Queue, Unconfirmed},
     gate::Gate,
     topics::Topics,
@@ -31,7 +32,7 @@ struct Inner {
     gate: Arc<Gate>,
     delays: Arc<Delays>,
     queue: Queue,
-    stamp: Option<Stamp>,
+    defaults: Defaults,
     closed: AtomicBool,
 }
 
@@ -55,15 +56,32 @@ impl Bus {
     /// # Errors
     /// What the backend's publisher says.
     pub async fn new(backend: Arc<dyn Backend>) -> Result<Self> {
-        Self::make(backend, None).await
+        Self::with_defaults(backend, Defaults::default()).await
     }
     /// As [`new`](Self::new), and every message that is published passes this stamp first.
     /// # Errors
     /// What the backend's publisher says.
     pub async fn with_stamp(backend: Arc<dyn Backend>, stamp: Stamp) -> Result<Self> {
-        Self::make(backend, Some(stamp)).await
+        Self::with_defaults(backend, Defaults::default().stamp(stamp)).await
     }
-    async fn make(backend: Arc<dyn Backend>, stamp: Option<Stamp>) -> Result<Self> {
+    /// A bus that is switched off. It opens no connection: publishes answer [`Outcome::Disabled`] (a debug line names the
+    /// topic), topics count as made, a subscription waits until it is closed (an info line says that it is not started),
+    /// and [`health`](Self::health), like every question to a broker, is a `Disabled` error. Inside a tokio runtime only.
+    /// # Errors
+    /// None that is known.
+    pub async fn disabled() -> Result<Self> {
+        let bus = Self::new(Arc::new(Disabled)).await?;
+        bus.0.delays.turn_off();
+        Ok(bus)
+    }
+    /// Whether it is switched off.
+    pub fn is_disabled(&self) -> bool {
+        self.0.delays.is_off()
+    }
+    /// A bus over this backend, whose publishes and subscriptions begin with these defaults. Inside a tokio runtime only.
+    /// # Errors
+    /// What the backend's publisher says.
+    pub async fn with_defaults(backend: Arc<dyn Backend>, defaults: Defaults) -> Result<Self> {
         let publisher = backend.publisher().await?;
         let gate = Gate::new(publisher.clone());
         let delays = Delays::new(backend.clone(), gate.clone());
@@ -74,7 +92,7 @@ impl Bus {
             gate,
             delays,
             queue,
-            stamp,
+            defaults,
             closed: AtomicBool::new(false),
         }));
         bus.0.delays.belongs_to(WeakBus(Arc::downgrade(&bus.0)));
@@ -113,7 +131,7 @@ impl Bus {
     /// # Errors
     /// What the codec says; `Closed`.
     pub async fn enqueue(&self, topic: &str, mut message: Message) -> Result<()> {
-        if let Some(stamp) = &self.0.stamp {
+        if let Some(stamp) = self.0.defaults.stamped() {
             stamp.one(topic, &mut message)?;
         }
         if self.0.queue.push(topic.into(), message).await {
@@ -138,14 +156,18 @@ impl Bus {
     }
     /// Subscribes as a member of `group`: partitions are shared among its live members, positions are stored.
     pub fn subscribe<T, C: Codec<T>>(&self, topic: &Topic<T, C>, group: &str) -> Subscribe<T, C> {
-        Subscribe::new(self.clone(), topic, Some(group))
+        self.0
+            .defaults
+            .apply(Subscribe::new(self.clone(), topic, Some(group)))
     }
     /// Subscribes as a member of `group` to every topic whose name matches the name of `pattern`, where `*` stands for any
     /// run of characters and `?` for one; dead letters and other topics that the bus derives are left out. The list of
     /// topics is looked at again every 30 s ([`Subscribe::look_every`]); topics that appear are read from their
     /// beginning, those that are deleted are let go. Nothing has to match yet.
     pub fn subscribe_pattern<T, C: Codec<T>>(&self, pattern: &Topic<T, C>, group: &str) -> Subscribe<T, C> {
-        Subscribe::matching(self.clone(), pattern, group)
+        self.0
+            .defaults
+            .apply(Subscribe::matching(self.clone(), pattern, group))
     }
     /// Reads every partition without a group and without a trace: nothing is stored, acks only make room.
     pub fn observe<T, C: Codec<T>>(&self, topic: &Topic<T, C>) -> Subscribe<T, C> {
@@ -220,7 +242,7 @@ impl Bus {
     }
     /// Where outputs wait that are delayed.
     pub(crate) fn outputs(&self) -> Outputs {
-        Outputs::of(&self.0.delays, self.0.stamp.clone())
+        Outputs::of(&self.0.delays, self.0.defaults.stamped().cloned())
     }
     /// A group of this process reads these topics.
     pub(crate) fn moves_delays_of(&self, topics: &Arc<Topics>) {
@@ -236,6 +258,17 @@ impl Bus {
     pub(crate) fn most_delayed_in_memory(&self) -> usize {
         self.0.delays.peak()
     }
+    /// Publishes what is complete.
+    fn take(&self, topic: &str, batch: Vec<Message>) -> Pending {
+        if !self.0.defaults.forgets() {
+            return self.0.delays.publish(topic, batch);
+        }
+        let (messages, size) = (batch.len(), batch.iter().map(Message::size).sum());
+        match self.0.delays.publish(topic, batch).now() {
+            Ok(outcomes) => Pending::ready(outcomes),
+            Err(pending) => self.0.queue.adopt(topic, messages, size, pending),
+        }
+    }
     fn is_closed(&self) -> bool {
         self.0.closed.load(Relaxed)
     }
@@ -249,9 +282,9 @@ impl Publisher for Bus {
             let closed = |_| Err(Unsent::not_stored(Error::closed("the bus")));
             return Pending::ready(batch.iter().map(closed).collect());
         }
-        match &self.0.stamp {
-            None => self.0.delays.publish(topic, batch),
-            Some(stamp) => stamp.batch(topic, batch, |batch| self.0.delays.publish(topic, batch)),
+        match self.0.defaults.stamped() {
+            None => self.take(topic, batch),
+            Some(stamp) => stamp.batch(topic, batch, |batch| self.take(topic, batch)),
         }
     }
     async fn close(&self) -> Result<()> {

@@ -178,6 +178,9 @@ pub struct Receipt {
 pub enum Outcome {
     /// The backend has it, as durably as configured.
     Stored(Receipt),
+    /// The bus was told not to wait ([`Defaults::fire_and_forget`](crate::Defaults::fire_and_forget)): the message was
+    /// taken, and what becomes of it is reported by `flush` and `close`. A backend never answers this.
+    Enqueued,
     /// The bus is switched off: nothing was sent, by choice.
     Disabled,
 }

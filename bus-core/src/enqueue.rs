@@ -1,6 +1,9 @@
 //! Fire and forget: messages whose outcomes are counted instead of awaited.
 
+mod adopted;
+
 use crate::{Error, Message, Name, Pending, Unsent, delay::Delays, gate::Gate};
+use adopted::Adopted;
 use futures_util::{StreamExt, stream::FuturesUnordered};
 use parking_lot::Mutex;
 use std::{collections::VecDeque, sync::Arc};
@@ -30,6 +33,8 @@ pub struct Unconfirmed {
 pub(crate) struct Queue {
     sender: mpsc::UnboundedSender<(Name, Message)>,
     progress: Arc<Progress>,
+    /// What was published without anybody who waits for it.
+    adopted: Adopted,
 }
 
 #[derive(Debug)]
@@ -49,30 +54,31 @@ struct State {
     batches: VecDeque<(u64, bool)>,
     first: u64,
     failed: Unconfirmed,
+    /// What adopted batches cost that have no outcome yet.
+    out: u32,
     closed: bool,
     /// Nobody sends any more: the runtime is gone.
     dead: bool,
 }
 
-fn cost(message: &Message) -> u32 {
-    let pieces = u32::try_from(message.size() / PIECE).unwrap_or(QUEUE);
-    pieces.saturating_add(1).min(QUEUE)
+fn cost(messages: usize, bytes: usize) -> u32 {
+    u32::try_from(messages.saturating_add(bytes / PIECE)).map_or(QUEUE, |cost| cost.min(QUEUE))
 }
 
 impl Queue {
     pub(crate) fn new(gate: Arc<Gate>, delays: Arc<Delays>) -> Self {
         let (sender, receiver) = mpsc::unbounded_channel();
-        let progress = Arc::new(Progress {
-            room: Semaphore::new(QUEUE as usize),
-            state: Mutex::default(),
-            changed: Notify::new(),
-        });
+        let progress = Arc::new(Progress::new());
         tokio::spawn(run(receiver, gate, delays, Sending(progress.clone())));
-        Self { sender, progress }
+        Self {
+            sender,
+            progress,
+            adopted: Adopted::default(),
+        }
     }
     /// Takes a message; waits only while the queue is full. False: closed.
     pub(crate) async fn push(&self, topic: Name, message: Message) -> bool {
-        let Ok(room) = self.progress.room.acquire_many(cost(&message)).await else {
+        let Ok(room) = self.progress.room.acquire_many(cost(1, message.size())).await else {
             return false;
         };
         room.forget();
@@ -84,17 +90,59 @@ impl Queue {
         state.taken += 1;
         self.sender.send((topic, message)).is_ok()
     }
+    /// Follows a batch that was published, so that nobody else has to. The answer waits only while too much is under way.
+    pub(crate) fn adopt(&self, topic: &str, messages: usize, bytes: usize, pending: Pending) -> Pending {
+        self.adopted.take(topic, messages, bytes, pending)
+    }
     /// Waits until what was taken before has an outcome; what failed since the last call.
     pub(crate) async fn flush(&self) -> Unconfirmed {
         self.answered().await;
         self.unconfirmed()
     }
     async fn answered(&self) {
-        let goal = self.progress.state.lock().taken;
+        self.progress.answered().await;
+        if let Some(adopted) = self.adopted.progress() {
+            adopted.answered().await;
+        }
+    }
+    /// What failed since the last call.
+    pub(crate) fn unconfirmed(&self) -> Unconfirmed {
+        let mut failed = self.progress.failed();
+        if let Some(adopted) = self.adopted.progress() {
+            failed.add(adopted.failed());
+        }
+        failed
+    }
+    /// Takes no more, and waits for the rest.
+    pub(crate) async fn close(&self) {
+        self.progress.close();
+        self.adopted.close();
+        self.answered().await;
+    }
+}
+
+impl Unconfirmed {
+    fn add(&mut self, more: Self) {
+        self.messages += more.messages;
+        self.errors.extend(more.errors);
+        self.errors.truncate(KEPT);
+    }
+}
+
+impl Progress {
+    fn new() -> Self {
+        Self {
+            room: Semaphore::new(QUEUE as usize),
+            state: Mutex::default(),
+            changed: Notify::new(),
+        }
+    }
+    async fn answered(&self) {
+        let goal = self.state.lock().taken;
         loop {
-            let changed = self.progress.changed.notified();
+            let changed = self.changed.notified();
             {
-                let state = self.progress.state.lock();
+                let state = self.state.lock();
                 if state.answered >= goal || state.dead {
                     return;
                 }
@@ -102,18 +150,9 @@ impl Queue {
             changed.await;
         }
     }
-    /// What failed since the last call.
-    pub(crate) fn unconfirmed(&self) -> Unconfirmed {
-        std::mem::take(&mut self.progress.state.lock().failed)
+    fn failed(&self) -> Unconfirmed {
+        std::mem::take(&mut self.state.lock().failed)
     }
-    /// Takes no more, and waits for the rest.
-    pub(crate) async fn close(&self) {
-        self.progress.close();
-        self.answered().await;
-    }
-}
-
-impl Progress {
     fn close(&self) {
         self.state.lock().closed = true;
         self.room.close();
@@ -187,7 +226,7 @@ async fn run(
                 if count == 0 {
                     break;
                 }
-                let room: u32 = taken.iter().map(|(_, message)| cost(message)).sum();
+                let room: u32 = taken.iter().map(|(_, message)| cost(1, message.size())).sum();
                 progress.room.add_permits(room as usize);
                 let mut messages = VecDeque::from(std::mem::take(&mut taken));
                 while let Some((topic, first)) = messages.pop_front() {

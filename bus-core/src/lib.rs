@@ -14,8 +14,10 @@ mod codec;
 pub mod conformance;
 mod control;
 mod dead_letters;
+mod defaults;
 mod delay;
 mod delivery;
+mod disabled;
 pub mod driver;
 mod enqueue;
 mod error;
@@ -55,6 +57,7 @@ pub use control::Control;
 pub use dead_letters::{
     DeadLetter, DeadLetters, OpenLetters, Origin, Refused, Replay, ReplayProgress, Replayed,
 };
+pub use defaults::Defaults;
 pub use delivery::Delivery;
 pub use driver::{
     Ack, Admin, Backend, Done, Event, Limits, Outcome, Publisher, Receipt, Room, Scope, Shard, Source,

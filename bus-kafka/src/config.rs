@@ -34,7 +34,7 @@ impl KafkaConfig {
             connect_timeout: Duration::from_secs(5),
             publish_deadline: Duration::from_secs(120),
             metadata_refresh: Duration::from_secs(30),
-            request_timeout: Duration::from_secs(15),
+            request_timeout: Duration::from_secs(30),
             transaction_timeout: Duration::from_secs(10),
             instance: None,
             native: BTreeMap::new(),
@@ -51,6 +51,30 @@ impl KafkaConfig {
     /// `Invalid`, with what is wrong; the password is never repeated.
     pub fn from_url(url: &str) -> Result<Self> {
         crate::url::parse(url)
+    }
+    /// Takes the addresses and options of a URL, as [`from_url`](Self::from_url) reads them, over what is set here.
+    /// # Errors
+    /// As [`from_url`](Self::from_url).
+    pub fn merge_url(self, url: &str) -> Result<Self> {
+        crate::url::parse_over(self, url)
+    }
+    /// Sets an option by its name and value, as a URL does: one of the bus's, or a native one.
+    /// # Errors
+    /// `Invalid` for a value that is not allowed; native options are checked when connecting.
+    pub fn option(self, name: &str, value: impl Into<String>) -> Result<Self> {
+        crate::url::option_of(self, name, value.into())
+    }
+    /// For a client of one's own, made by the `rdkafka` crate ([`crate::rdkafka`]): addresses, client id, and every native
+    /// option that was set, passwords included. What the bus sets for its own clients is not in it.
+    pub fn client_config(&self) -> rdkafka::ClientConfig {
+        let mut config = rdkafka::ClientConfig::new();
+        config
+            .set("bootstrap.servers", &self.brokers)
+            .set("client.id", &self.client_id);
+        for (option, value) in &self.native {
+            config.set(option, value);
+        }
+        config
     }
     /// The name that brokers see in their logs and quotas (default `bus`).
     pub fn client_id(mut self, id: impl Into<String>) -> Self {
@@ -93,7 +117,7 @@ impl KafkaConfig {
         self.metadata_refresh = interval;
         self
     }
-    /// How long a question about topics or groups may take (default 15 s).
+    /// How long a question about topics or groups may take (default 30 s: longer than a broker's restart).
     pub fn request_timeout(mut self, timeout: Duration) -> Self {
         self.request_timeout = timeout;
         self

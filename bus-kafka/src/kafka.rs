@@ -33,6 +33,7 @@ impl Kafka {
     /// `Invalid` for an option that librdkafka does not know or accept; `Unavailable`, with the address and what to
     /// try, when nobody answers within [`KafkaConfig::connect_timeout`]; `Denied` for wrong credentials.
     pub async fn connect(config: KafkaConfig) -> Result<Self> {
+        config.check_security()?;
         // All three kinds of client, so that a wrong option is found here and not at the first publish.
         config.producer_conf()?;
         config.consumer_conf("check", 1)?;

@@ -25,7 +25,10 @@ mod native;
 mod notes;
 mod options;
 mod producer;
+mod security;
 mod url;
 
 pub use config::KafkaConfig;
 pub use kafka::Kafka;
+/// For clients of one's own: see [`KafkaConfig::client_config`].
+pub use rdkafka;

@@ -7,6 +7,11 @@ use std::time::Duration;
 const FORM: &str = "write `kafka://host:port,host:port?option=value`";
 
 pub(crate) fn parse(url: &str) -> Result<KafkaConfig> {
+    parse_over(KafkaConfig::new(""), url)
+}
+
+/// The URL's addresses and options over a configuration that has some of its own.
+pub(crate) fn parse_over(mut config: KafkaConfig, url: &str) -> Result<KafkaConfig> {
     let Some((scheme, rest)) = url.split_once("://") else {
         return Err(Error::invalid(format!("no scheme in the address; {FORM}")));
     };
@@ -25,16 +30,24 @@ pub(crate) fn parse(url: &str) -> Result<KafkaConfig> {
         None => (None, address),
     };
     let hosts = hosts.strip_suffix('/').unwrap_or(hosts);
-    let mut config = KafkaConfig::new(brokers(hosts)?);
+    config.brokers = brokers(hosts)?;
     if let Some(login) = login {
         let (user, password) = login.split_once(':').ok_or_else(|| {
             Error::invalid("a user without a password; write `kafka://user:password@host:port`")
         })?;
         config = config
             .set("sasl.username", decode(user, "user")?)
-            .set("sasl.password", decode(password, "password")?)
-            .set("sasl.mechanism", "PLAIN")
-            .set("security.protocol", "sasl_plaintext");
+            .set("sasl.password", decode(password, "password")?);
+        // Where the configuration asks for TLS, a login in the URL is no reason to do without.
+        for (option, value) in [
+            ("sasl.mechanism", "PLAIN"),
+            ("security.protocol", "sasl_plaintext"),
+        ] {
+            config
+                .native
+                .entry(option.to_owned())
+                .or_insert_with(|| value.to_owned());
+        }
     }
     for pair in query.unwrap_or_default().split('&').filter(|p| !p.is_empty()) {
         let (option, value) = pair
@@ -78,7 +91,7 @@ fn brokers(hosts: &str) -> Result<String> {
     Ok(hosts.to_owned())
 }
 
-fn option_of(config: KafkaConfig, option: &str, value: String) -> Result<KafkaConfig> {
+pub(crate) fn option_of(config: KafkaConfig, option: &str, value: String) -> Result<KafkaConfig> {
     let millis = |value: &str| {
         value.parse().map(Duration::from_millis).map_err(|_| {
             Error::invalid(format!(

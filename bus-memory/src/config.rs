@@ -90,8 +90,21 @@ impl MemoryConfig {
         self.max_message.min(self.max_bytes / 2).min(1 << 30)
     }
 
-    /// Applies one setting of a URL's query. Times are in milliseconds, sizes in bytes.
-    pub(crate) fn set(self, name: &str, value: &str) -> Result<Self> {
+    /// Applies the settings of a URL, `memory://name?setting=value&…`.
+    /// # Errors
+    /// `Invalid` for another scheme, an unknown setting or a value that is not allowed.
+    pub fn merge_url(mut self, url: &str) -> Result<Self> {
+        let (_, query) = parts(url)?;
+        for setting in query.split('&').filter(|s| !s.is_empty()) {
+            let (key, value) = setting.split_once('=').unwrap_or((setting, ""));
+            self = self.option(key, value)?;
+        }
+        Ok(self)
+    }
+    /// Applies one setting by its name, as a URL's query does. Times are in milliseconds, sizes in bytes.
+    /// # Errors
+    /// `Invalid` for an unknown setting or a value that is not allowed.
+    pub fn option(self, name: &str, value: &str) -> Result<Self> {
         let number = || {
             value.parse::<u64>().map_err(|_| {
                 Error::invalid(format!(
@@ -125,4 +138,12 @@ impl MemoryConfig {
             }
         })
     }
+}
+
+/// The name and the settings of a URL.
+pub(crate) fn parts(url: &str) -> Result<(&str, &str)> {
+    let rest = url.strip_prefix("memory://").ok_or_else(|| {
+        Error::invalid("a memory URL is `memory://` or `memory://name`, with settings as `?name=value&…`")
+    })?;
+    Ok(rest.split_once('?').unwrap_or((rest, "")))
 }

@@ -74,15 +74,13 @@ impl Memory {
     /// # Errors
     /// `Invalid` for another scheme, an illegal name, or a setting that does not exist or has no such value.
     pub fn from_url(url: &str) -> Result<Self> {
-        let rest = url.strip_prefix("memory://").ok_or_else(|| {
-            Error::invalid("a memory URL is `memory://` or `memory://name`, with settings as `?name=value&…`")
-        })?;
-        let (name, query) = rest.split_once('?').unwrap_or((rest, ""));
-        let mut config = MemoryConfig::default();
-        for setting in query.split('&').filter(|s| !s.is_empty()) {
-            let (key, value) = setting.split_once('=').unwrap_or((setting, ""));
-            config = config.set(key, value)?;
-        }
+        Self::at_url(url, MemoryConfig::default().merge_url(url)?)
+    }
+    /// The bus that a URL names, with these settings: those of the URL are read by [`MemoryConfig::merge_url`].
+    /// # Errors
+    /// `Invalid` for another scheme or an illegal name.
+    pub fn at_url(url: &str, config: MemoryConfig) -> Result<Self> {
+        let (name, _) = crate::config::parts(url)?;
         match name.strip_suffix('/').unwrap_or(name) {
             "" => Ok(Self::with_config(config)),
             name => Self::named_with(name, config),

@@ -27,23 +27,39 @@ impl RedisConfig {
     /// A duration is a number with `ms`, `s`, `m`, `h` or `d`. User and password are percent-encoded.
     /// # Errors
     /// `Invalid` for a malformed URL, an unknown option or value (named, with what is known; the password never is),
-    /// `Unsupported` for `rediss://`.
+    /// `Unsupported` for `rediss://`, `redis-cluster://` and `redis-sentinel://`.
     pub fn from_url(text: &str) -> Result<Self> {
+        Self::new("", 6379).merge_url(text)
+    }
+    /// Takes the address and options of a URL, as [`from_url`](Self::from_url) reads them, over what is set here.
+    /// # Errors
+    /// As [`from_url`](Self::from_url).
+    pub fn merge_url(mut self, text: &str) -> Result<Self> {
         // Neither the text nor the parser's view of it goes into an error: it may hold a password.
         let url = Url::parse(text).map_err(|e| malformed(&e.to_string()))?;
-        match url.scheme() {
-            "redis" => {}
-            "rediss" => {
-                let sentence = "TLS (`rediss://`) is not supported yet; use `redis://` on a trusted network";
-                return Err(Error::new(ErrorKind::Unsupported, sentence));
-            }
+        let unsupported = match url.scheme() {
+            "redis" => None,
+            "rediss" => Some("TLS (`rediss://`) is not supported yet; use `redis://` on a trusted network"),
+            "redis-cluster" => Some(
+                "Redis Cluster (`redis-cluster://`) is not supported yet; use `redis://` with one primary, \
+                 whose streams are named so that they can move to a cluster later",
+            ),
+            "redis-sentinel" => Some(
+                "Redis Sentinel (`redis-sentinel://`) is not supported yet; use `redis://` with the primary's address, \
+                 which `redis-cli -p 26379 sentinel get-master-addr-by-name <name>` tells",
+            ),
             other => return Err(malformed(&format!("the scheme is `{other}`"))),
+        };
+        if let Some(sentence) = unsupported {
+            return Err(Error::new(ErrorKind::Unsupported, sentence));
         }
         let host = url
             .host_str()
             .filter(|h| !h.is_empty())
             .ok_or_else(|| malformed("the host is missing"))?;
-        let mut config = Self::new(host.trim_matches(['[', ']']), url.port().unwrap_or(6379));
+        let config = &mut self;
+        config.host = host.trim_matches(['[', ']']).to_owned();
+        config.port = url.port().unwrap_or(6379);
         if !url.username().is_empty() {
             config.user = Some(decode(url.username(), "user")?);
         }
@@ -59,7 +75,14 @@ impl RedisConfig {
         for (name, value) in url.query_pairs() {
             config.set(&name, &value)?;
         }
-        Ok(config)
+        Ok(self)
+    }
+    /// Sets one of the options of the table above by its name and value.
+    /// # Errors
+    /// `Invalid` for an unknown option or a value that is not allowed.
+    pub fn option(mut self, name: &str, value: &str) -> Result<Self> {
+        self.set(name, value)?;
+        Ok(self)
     }
 
     fn set(&mut self, name: &str, value: &str) -> Result<()> {
@@ -224,6 +247,8 @@ mod tests {
             ("redis//u:s3cret@h", "malformed"),
             ("http://u:s3cret@h", "scheme is `http`"),
             ("rediss://u:s3cret@h", "TLS"),
+            ("redis-cluster://u:s3cret@h", "Redis Cluster"),
+            ("redis-sentinel://u:s3cret@h", "get-master-addr-by-name"),
         ] {
             let error = RedisConfig::from_url(url).unwrap_err().to_string();
             assert!(error.contains(part), "{url}: {error}");

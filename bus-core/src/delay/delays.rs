@@ -53,6 +53,8 @@ pub(crate) struct Delays {
     pub(super) bus: OnceLock<WeakBus>,
     pub(super) runtime: Handle,
     create: AtomicBool,
+    /// Nothing is stored, so nothing waits.
+    off: AtomicBool,
     lines: Mutex<HashMap<Name, Arc<Line>>>,
     pub(super) stop: watch::Sender<Stop>,
     tasks: Mutex<Vec<JoinHandle<()>>>,
@@ -73,6 +75,7 @@ impl Delays {
             bus: OnceLock::new(),
             runtime: Handle::current(),
             create: AtomicBool::new(true),
+            off: AtomicBool::new(false),
             lines: Mutex::default(),
             stop: watch::Sender::default(),
             tasks: Mutex::default(),
@@ -90,9 +93,17 @@ impl Delays {
     pub(crate) fn create(&self, create: bool) {
         self.create.store(create, Relaxed);
     }
+    /// Whether nothing is stored.
+    pub(crate) fn is_off(&self) -> bool {
+        self.off.load(Relaxed)
+    }
+    /// From now on delayed messages pass as any others do: nothing is stored.
+    pub(crate) fn turn_off(&self) {
+        self.off.store(true, Relaxed);
+    }
     /// Publishes: at once what is due, and what is to wait where it waits.
     pub(crate) fn publish(self: &Arc<Self>, topic: &str, batch: Vec<Message>) -> Pending {
-        if !batch.iter().any(marks::is_delayed) {
+        if !batch.iter().any(marks::is_delayed) || self.is_off() {
             return self.gate.publish(topic, batch).into_pending();
         }
         let now = clock::millis();

@@ -9,8 +9,8 @@ use super::{
     tiers::TIERS,
 };
 use crate::{
-    Bytes, Delivery, Error, ErrorKind, Expired, LossPolicy, Order, Raw, Retry, Start, Subscription, Topic,
-    clock,
+    Bytes, Delivery, Error, ErrorKind, Expired, LossPolicy, Order, Raw, Retry, Start, Subscribe,
+    Subscription, Topic, clock,
 };
 use futures_util::future::BoxFuture;
 use std::{
@@ -107,8 +107,8 @@ async fn join(
         return Err(End::Stopped);
     };
     let largest = delays.backend.limits().message;
-    let subscribe = bus
-        .subscribe(&Topic::<Bytes, Raw>::named(&**name), name)
+    // Not by `bus.subscribe`: what an application's subscriptions begin with is none of a mover's business.
+    let subscribe = Subscribe::new(bus.clone(), &Topic::<Bytes, Raw>::named(&**name), Some(name))
         .order(Order::None)
         .retry(Retry::fixed(Duration::from_secs(1)).forever())
         .commit_every(COMMIT)

@@ -27,6 +27,7 @@ impl Flow {
             self.begun = self.wanted;
             self.ended = self.begun;
         }
+        self.warn_of_half();
         self.release(&mut work);
         self.pause(&mut work);
         self.open_gates();
@@ -64,11 +65,12 @@ impl Flow {
         commits
     }
     fn is_commit_due(&self, now: Now) -> bool {
-        let at_once = self.is_half() || self.wanted > self.begun || self.partial;
+        let auto = self.settings.auto_commit;
+        let at_once = (auto && self.is_half()) || self.wanted > self.begun || self.partial;
         self.live().filter(|s| s.dirty && s.commits()).any(|s| {
             let aged = s
                 .since
-                .is_some_and(|t| now.mono >= t + self.settings.commit_every);
+                .is_some_and(|t| auto && now.mono >= t + self.settings.commit_every);
             let leaves = matches!(s.phase, Phase::Leaving(_)) && (s.out == 0 || s.late);
             let ends = self.draining.is_some() && (s.out == 0 || self.late);
             at_once || aged || leaves || ends
@@ -78,6 +80,19 @@ impl Flow {
     pub(super) fn is_half(&self) -> bool {
         self.unstored >= self.settings.unstored.div_ceil(2)
             || self.diverted >= self.settings.in_flight.div_ceil(2)
+    }
+    /// Where nothing is stored by itself, reading will stop.
+    fn warn_of_half(&mut self) {
+        if self.settings.auto_commit || self.warned || !self.is_half() {
+            return;
+        }
+        self.warned = true;
+        tracing::warn!(
+            group = &*self.settings.group,
+            unstored = self.unstored,
+            most = self.settings.unstored,
+            "commits are by hand, and half of what may be settled without being stored is: call `flush`, or reading stops"
+        );
     }
     fn release(&mut self, work: &mut Work) {
         for state in self.shards.iter_mut().flatten() {
@@ -145,8 +160,12 @@ impl Flow {
     /// were called. What deliveries mark is not in it: who sleeps until then must also be woken by [`Self::wants_pump`],
     /// and by marks ([`Marks::park`](super::Marks::park)) where nobody else steps.
     pub fn deadline(&self) -> Option<Instant> {
-        let every = self.settings.commit_every;
-        let commit = |s: &ShardState| s.since.filter(|_| !self.busy && s.commits()).map(|t| t + every);
+        let (every, auto) = (self.settings.commit_every, self.settings.auto_commit);
+        let commit = |s: &ShardState| {
+            s.since
+                .filter(|_| auto && !self.busy && s.commits())
+                .map(|t| t + every)
+        };
         let leaving = |s: &ShardState| match s.phase {
             Phase::Leaving(until) if !s.late => Some(until),
             _ => None,

@@ -63,6 +63,9 @@ pub struct Flow {
     pub unstored: usize,
     /// Age at which what is settled is stored (default 200 ms: what a crash may redeliver, against commits a second).
     pub commit_every: Duration,
+    /// Whether that happens by itself (default yes); else what is settled is stored on a flush, a drain and a handover
+    /// alone, and reading stops once `unstored` is used up.
+    pub auto_commit: bool,
     /// Which deliveries may run at the same time.
     pub order: Order,
     /// Waits and attempts.
@@ -85,6 +88,7 @@ impl Flow {
             share: None,
             unstored: 65_536,
             commit_every: Duration::from_millis(200),
+            auto_commit: true,
             order: Order::default(),
             retry: Retry::default(),
             dead_letter: Vec::new(),

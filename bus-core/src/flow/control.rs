@@ -59,6 +59,8 @@ pub(super) struct Control {
     all: bool,
     exceptions: HashSet<(u32, u32)>,
     bounds: HashMap<(u32, u32), Bound>,
+    /// Reading ends at the bounds.
+    ends: bool,
     /// How many partitions there will be, where that is known.
     expected: Option<usize>,
 }
@@ -75,10 +77,11 @@ impl ShardState {
 }
 
 impl Flow {
-    /// For an observer: this many partitions will be gained, and reading ends at these bounds.
-    pub fn expect(&mut self, partitions: usize, bounds: HashMap<(u32, u32), Bound>) {
+    /// For an observer: this many partitions will be gained, and reading ends at these bounds, if there are any.
+    pub fn expect(&mut self, partitions: usize, bounds: Option<HashMap<(u32, u32), Bound>>) {
         self.control.expected = Some(partitions);
-        self.control.bounds = bounds;
+        self.control.ends = bounds.is_some();
+        self.control.bounds = bounds.unwrap_or_default();
     }
     /// Whether it was said where the dead letters of a topic go.
     pub fn knows_topic(&self, topic: u32) -> bool {
@@ -150,7 +153,7 @@ impl Flow {
     /// Whether the range that was asked for is read and settled.
     pub fn is_finished(&self) -> bool {
         let done = |s: &ShardState| s.reached && s.ledger.is_empty();
-        !self.control.bounds.is_empty() && self.is_complete() && self.live().all(done)
+        self.control.ends && self.is_complete() && self.live().all(done)
     }
     fn is_complete(&self) -> bool {
         self.live().count() >= self.control.expected.unwrap_or(1)

@@ -64,6 +64,8 @@ pub struct Flow {
     pub(super) free_readers: Vec<usize>,
     /// Settled and not confirmed as stored.
     pub(super) unstored: usize,
+    /// It was said that reading will stop without a flush.
+    pub(super) warned: bool,
     /// Settled with outputs that no `Done` has carried yet.
     pub(super) diverted: usize,
     pub(super) draining: Option<Instant>,
@@ -109,6 +111,7 @@ impl Flow {
             readers: Vec::new(),
             free_readers: Vec::new(),
             unstored: 0,
+            warned: false,
             diverted: 0,
             draining: None,
             late: false,
@@ -194,6 +197,12 @@ impl Flow {
         }
         self.wanted = self.begun + 1;
         self.wanted
+    }
+    /// It is time to store what is settled, unless that is done by hand.
+    pub fn tick(&mut self) {
+        if self.settings.auto_commit {
+            self.flush();
+        }
     }
     /// Whether the commit that [`Self::flush`] asked for has ended.
     pub fn is_flushed(&self, ticket: u64) -> bool {

@@ -232,7 +232,7 @@ impl Pump {
                         committed = Instant::now();
                         let mut core = self.shared.core.lock();
                         core.flow.step(now());
-                        core.flow.flush();
+                        core.flow.tick();
                     }
                 }
             }

@@ -17,7 +17,7 @@ use tokio::sync::mpsc;
 /// More than notes can ever be, and not so much that sums of it overflow.
 const UNBOUNDED: usize = 1 << 40;
 
-type Range = (usize, HashMap<(u32, u32), Bound>);
+type Range = (usize, Option<HashMap<(u32, u32), Bound>>);
 
 impl<T, C: Codec<T>> Subscribe<T, C> {
     pub(super) async fn join(self) -> Result<Subscription<T, C>> {
@@ -133,9 +133,6 @@ impl<T, C: Codec<T>> Subscribe<T, C> {
                 bounds.insert((number as u32, partition), Bound { position, at_end });
             }
         }
-        if self.until.is_none() {
-            bounds.clear();
-        }
-        Ok(Some((partitions, bounds)))
+        Ok(Some((partitions, self.until.is_some().then_some(bounds))))
     }
 }

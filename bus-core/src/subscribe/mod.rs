@@ -142,6 +142,14 @@ impl<T, C: Codec<T>> Subscribe<T, C> {
         self.settings.commit_every = age;
         self
     }
+    /// Whether acks are stored in the background (default yes). Otherwise on [`flush`](Subscription::flush), drain, close and
+    /// when a partition is handed over, and neither way before the ack. Without a flush reading stops at 65 536 messages
+    /// that are settled and not stored (half of [`in_flight`](Self::in_flight) where each has an output); a warning says so
+    /// at half of that.
+    pub fn auto_commit(mut self, on: bool) -> Self {
+        self.settings.auto_commit = on;
+        self
+    }
     /// Sends given-up messages to this topic instead of `<topic>.<group>.dlq`; `{topic}` and `{group}` stand for the names:
     /// see [`dead_letter_topic`] for what becomes of them.
     pub fn dead_letter(mut self, topic: impl Into<Name>) -> Self {

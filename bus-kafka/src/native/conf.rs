@@ -4,6 +4,29 @@ use super::{Sentence, c_string};
 use rdkafka::bindings::*;
 use std::ptr::NonNull;
 
+/// What librdkafka was built with, in its own words: `ssl`, `sasl_scram`, `zstd` and so on.
+pub(crate) fn features() -> Vec<String> {
+    let conf = Conf::new();
+    let mut text = [0u8; 512];
+    let mut size = text.len();
+    let name = c_string("builtin.features");
+    // SAFETY: the configuration is ours; the name ends with NUL; `text` has `size` bytes, and a longer value is cut.
+    let result = unsafe {
+        rd_kafka_conf_get(
+            conf.0.as_ptr(),
+            name.as_ptr(),
+            text.as_mut_ptr().cast(),
+            &mut size,
+        )
+    };
+    if result != rd_kafka_conf_res_t::RD_KAFKA_CONF_OK {
+        return Vec::new();
+    }
+    let end = text.iter().position(|byte| *byte == 0).unwrap_or(text.len());
+    let text = String::from_utf8_lossy(&text[..end]);
+    text.split(',').map(str::to_owned).collect()
+}
+
 /// A native configuration; [`super::Client`] takes it.
 pub(crate) struct Conf(NonNull<rd_kafka_conf_t>);
 

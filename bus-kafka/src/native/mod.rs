@@ -27,7 +27,7 @@ mod transaction;
 
 pub(crate) use client::{Client, Cluster};
 pub(crate) use code::{Code, Failure};
-pub(crate) use conf::{Conf, SetError};
+pub(crate) use conf::{Conf, SetError, features};
 pub(crate) use delivery::{Delivery, Report};
 pub(crate) use event::{AnswerKind, Event, Kind};
 pub(crate) use fetch::{Fetch, Fetched};

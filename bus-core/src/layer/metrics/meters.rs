@@ -35,6 +35,8 @@ impl Published {
         for outcome in outcomes {
             match outcome {
                 Ok(Outcome::Stored(_)) => stored += 1,
+                // No backend says `Enqueued`: that is the answer of a bus that does not wait.
+                Ok(Outcome::Enqueued) => {}
                 Ok(Outcome::Disabled) => disabled += 1,
                 Err(unsent) if unsent.is_unknown() => unknown += 1,
                 Err(_) => not_stored += 1,
