@@ -28,6 +28,8 @@ use std::{
 /// How often the group is asked, and how long it may take to answer.
 const EVERY: Duration = Duration::from_millis(500);
 const ANSWER: Duration = Duration::from_secs(3);
+/// The same once everything is given up: a question without an answer costs a client, and the outage may be long.
+const SELDOM: Duration = Duration::from_secs(5);
 /// How long it is good for that the group has this member: its session may end at any moment.
 const FRESH: Duration = Duration::from_secs(2);
 /// In a group at rest librdkafka says itself that a session is over, and goes first.
@@ -172,7 +174,8 @@ impl Reader {
         if waits || now < session.ask_at {
             return;
         }
-        session.ask_at = now + EVERY;
+        let given_up = !session.given_up.is_empty();
+        session.ask_at = now + if given_up { SELDOM } else { EVERY };
         if let (Some(group), Some(member)) = (&self.group, self.client.membership()) {
             session.asking = Some(now);
             session.roster.ask(group.clone(), member.id(), now);
