@@ -402,6 +402,13 @@ faults! {
     observers_see_all_and_leave_no_trace {
         observer_group = ObserverGroup => "an observer of two partitions sees others";
     }
+    nothing_of_a_deleted_topic_settles_the_next {
+        keep_notes = KeepNotes => "what a group gets of a topic that was made anew" | "after";
+        deletion_untold = DeletionUntold => "whose topic is gone: not within";
+    }
+    publishers_and_members_survive_a_new_topic {
+        deletion_untold = DeletionUntold => "publishing does not go on" | "both members are told: not within";
+    }
     messages_in_flight_are_bounded {
         ignore_room = IgnoreRoom => "more than the 10 messages there was room for";
     }

@@ -162,6 +162,10 @@ macro_rules! __conformance_catalog {
                 unreadable_notes_mean_redelivery [24] "notes that cannot be read settle nothing and hold nothing up";
                 a_reset_moves_a_group [24] "a reset moves a group, and is refused while it has live members";
             }
+            remade {
+                nothing_of_a_deleted_topic_settles_the_next [15, 24] "positions and notes of a topic that was deleted settle nothing of the next one of its name";
+                publishers_and_members_survive_a_new_topic [15] "a topic that is deleted and made again under load: members are told, publishers go on or say why not, and who comes anew gets the new topic from its start";
+            }
             limits {
                 messages_in_flight_are_bounded [14] "no more messages are in flight than were allowed";
                 bytes_in_flight_are_bounded [14] "no more bytes are in flight than were allowed, but for one large message";

@@ -48,6 +48,10 @@ impl Member {
             .await??;
         Ok(lab.within("the end of a member", self.task).await???)
     }
+    /// Whether it has ended by itself.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.task.is_finished()
+    }
     /// Ends as a process that is killed does.
     pub(crate) async fn crash(self, lab: &Lab) -> Proof {
         self.control.abort();

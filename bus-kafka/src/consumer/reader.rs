@@ -184,7 +184,8 @@ impl Reader {
             mail,
             inbox,
             health,
-            watch_at: now + config.metadata_refresh,
+            // At once: a topic that is made anew is told from the one before by what it was.
+            watch_at: now,
             session: Session::new(&config, roster, now),
             config,
             ids: vec![None; topics.len()],

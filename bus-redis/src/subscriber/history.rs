@@ -6,7 +6,7 @@ use crate::{
     scripts::Script,
     wire::{Link, Pipeline},
 };
-use bus_core::Result;
+use bus_core::{Event, Result, Shard};
 use std::collections::BTreeMap;
 
 /// What one subscription knows of the history that it has seen.
@@ -58,6 +58,23 @@ impl History {
         }
         self.read.clear();
         Ok(())
+    }
+
+    /// What is gone of partitions that are another member's by now: told by themselves, since they are not gained here.
+    pub(super) fn elsewhere(&mut self, is: impl Fn(u32, u32) -> bool) -> Vec<Event> {
+        let others = self
+            .gone
+            .extract_if(.., |(topic, partition), _| is(*topic, *partition));
+        let told = |((topic, partition), (from, to))| {
+            // In no epoch of ours: a notice, and no reason to stop.
+            let shard = Shard {
+                topic,
+                partition,
+                epoch: 0,
+            };
+            Event::DataLoss { shard, from, to }
+        };
+        others.map(told).collect()
     }
 
     /// What is gone of a shard that is ours again from `next` on.

@@ -125,6 +125,14 @@ impl Keeper {
                 self.share(topic, live).await?;
             }
         }
+        let (topics, member) = (&self.topics, &self.member);
+        let others = |topic, partition| {
+            let topic = topics.iter().find(|t: &&Watched| t.index == topic);
+            topic.is_some_and(|t| t.is_owned_by_another(partition, member))
+        };
+        for loss in self.history.elsewhere(others) {
+            self.shared.tell(loss);
+        }
         self.overdue().await?;
         for topic in self.topics.iter().filter(|t| !t.lost) {
             Janitor::uses(&self.context, &topic.info);

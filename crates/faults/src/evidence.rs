@@ -180,7 +180,7 @@ impl Evidence {
                 self.gained.push((at, member, partition));
                 return Ok(None);
             }
-            Entry::Note { .. } => return Ok(None),
+            Entry::Note { .. } | Entry::Loss { .. } => return Ok(None),
         };
         let key = Some(payload::key(&id).into());
         Ok(Some(Happening {

@@ -87,23 +87,21 @@ impl Lost {
                 }
             }
         }
-        let said: String = actors.iter().filter(|a| a.killed.is_none()).map(said).collect();
-        for partition in self
-            .handled
-            .values()
-            .flatten()
-            .map(|place| place.partition)
-            .collect::<BTreeSet<_>>()
-        {
-            let of = format!("partition={partition} ");
-            let mut lines = said
-                .lines()
-                .filter(|line| line.contains("were removed before they were read"));
-            if !lines.any(|line| format!("{line} ").contains(&of)) {
-                let text = format!(
+        let mut told: BTreeSet<u32> = BTreeSet::new();
+        for actor in actors.iter().filter(|a| a.killed.is_none()) {
+            for line in record::read(&actor.spec.record, false)? {
+                if let Entry::Loss { partition } = line.what {
+                    told.insert(partition);
+                }
+            }
+        }
+        let had = self.handled.values().flatten().map(|place| place.partition);
+        match had.collect::<BTreeSet<_>>().difference(&told).next() {
+            None => {}
+            Some(partition) => {
+                return Err(Failure::new(format_args!(
                     "consumers had got messages of partition {partition} that are gone, and nobody told them"
-                );
-                return Err(Failure::new(text));
+                )));
             }
         }
         Ok(())

@@ -36,6 +36,8 @@ pub(crate) enum Entry {
     Unknown { id: String, why: String },
     /// A partition is its own from now on.
     Gained { partition: u32 },
+    /// Records of a partition are gone, it was told.
+    Loss { partition: u32 },
     /// A message came.
     Got {
         id: String,

@@ -12,6 +12,7 @@ use crate::{
     Ack, Admin, Backend, Error, Limits, Publisher, Result, Scope, Source, Start, Subscriber, TopicSpec,
 };
 use async_trait::async_trait;
+use parking_lot::Mutex;
 use std::{sync::Arc, time::Duration};
 
 #[derive(Debug)]
@@ -37,7 +38,7 @@ impl Backend for Broken {
             inner,
             admin,
             shared: self.shared.clone(),
-            closed: Default::default(),
+            held: Mutex::new(Some(Vec::new())),
         }))
     }
     async fn subscribe(&self, mut source: Source) -> Result<(Box<dyn Subscriber>, Arc<dyn Ack>)> {

@@ -51,7 +51,7 @@ pub enum Fault {
     PublishAfterClose,
     /// After a publish was given up, no other has an answer.
     StuckWhenGivenUp,
-    /// What is published is stored a moment later, and a close waits for it only the first time.
+    /// What is published is confirmed, and stored by the first close alone.
     CloseOnce,
     /// What has no reply is published anew.
     ResendAnew,

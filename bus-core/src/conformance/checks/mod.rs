@@ -22,6 +22,7 @@ pub(crate) mod ownership;
 pub(crate) mod positions;
 pub(crate) mod publishing;
 pub(crate) mod receiving;
+pub(crate) mod remade;
 pub(crate) mod replays;
 pub(crate) mod requests;
 pub(crate) mod resets;

@@ -53,8 +53,10 @@ pub(crate) async fn consume(
     }
     let noted = recorder.clone();
     subscribe = subscribe.on_notice(move |notice| {
-        if let Notice::Gained { partition, .. } = notice {
-            noted.write(Entry::Gained { partition });
+        match notice {
+            Notice::Gained { partition, .. } => drop(noted.write(Entry::Gained { partition })),
+            Notice::DataLoss { partition, .. } => drop(noted.write(Entry::Loss { partition })),
+            _ => {}
         }
         std::future::ready(())
     });
