@@ -14,6 +14,9 @@ use std::time::{Duration, Instant};
 
 /// A topic counts as deleted when so many answers in a row say so: brokers learn of changes one after the other.
 const MISSING: u8 = 2;
+/// The longest time between two looks: one request a subscription. A member of a topic that was deleted, or made anew, need
+/// not get an error by itself.
+const LONGEST: Duration = Duration::from_secs(10);
 const AGAIN: Duration = Duration::from_millis(200);
 /// How soon a topic that could not be looked at is looked at again.
 const SOON: Duration = Duration::from_secs(1);
@@ -23,7 +26,7 @@ impl Reader {
         if now < self.watch_at {
             return;
         }
-        self.watch_at = now + self.config.metadata_refresh;
+        self.watch_at = now + self.config.metadata_refresh.min(LONGEST);
         let tag = self.tag(Wait::Topics);
         let names = self.topics.iter().map(|t| &**t);
         self.client
