@@ -16,6 +16,9 @@ use std::{ops::Deref, sync::Arc};
 pub struct Bus {
     core: bus_core::Bus,
     own: Arc<Own>,
+    /// Where replies arrive, once somebody has asked. It keeps no bus alive.
+    #[cfg(feature = "app")]
+    inbox: Arc<tokio::sync::OnceCell<Arc<crate::service::Inbox>>>,
 }
 
 /// What differs between handles.
@@ -23,6 +26,8 @@ pub struct Bus {
 struct Own {
     #[cfg(feature = "app")]
     source: Option<Name>,
+    #[cfg(feature = "app")]
+    replies: Name,
     default_topic: Name,
     creator: Option<Arc<Creator>>,
     #[cfg(feature = "settings")]
@@ -39,6 +44,8 @@ impl Bus {
         let own = Own {
             #[cfg(feature = "app")]
             source: None,
+            #[cfg(feature = "app")]
+            replies: "bus.replies".into(),
             default_topic: "events".into(),
             creator: None,
             #[cfg(feature = "settings")]
@@ -47,6 +54,8 @@ impl Bus {
         Self {
             core,
             own: own.into(),
+            #[cfg(feature = "app")]
+            inbox: Arc::default(),
         }
     }
     /// The handle that settings describe.
@@ -76,6 +85,48 @@ impl Bus {
     #[cfg(feature = "app")]
     pub(crate) fn source(&self) -> Option<&Name> {
         self.own.source.as_ref()
+    }
+    /// The topic in which replies to this bus's requests arrive, said before the first one (default `bus.replies`; it is made if
+    /// it is missing). Any number of programs can share one: each reads one of its partitions, and leaves others' replies.
+    #[cfg(feature = "app")]
+    pub fn reply_topic(mut self, topic: impl Into<Name>) -> Self {
+        Arc::make_mut(&mut self.own).replies = topic.into();
+        self
+    }
+    /// Asks whoever answers at `topic`, and waits for the reply: a consumer that
+    /// [answers requests](crate::handler::Consumer::answer_requests).
+    ///
+    /// ```
+    /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+    /// use bus::{Bus, handler::{Payload, Reply, consumer}};
+    /// # use std::time::Duration;
+    /// async fn double(Payload(n): Payload<u32>) -> Reply<u32> { Reply(2 * n) }
+    ///
+    /// let bus = Bus::connect("memory://").await?;
+    /// bus.ensure_topics([bus::TopicSpec::new("sums")]).await?;
+    /// let running = consumer("sums", "sums", double).answer_requests().start(&bus).await?;
+    /// let reply = bus.request("sums", &21).timeout(Duration::from_secs(5)).await.unwrap();
+    /// assert_eq!(reply.json::<u32>()?, 42);
+    /// # running.drain(Duration::from_secs(5)).await?;
+    /// # Ok::<_, bus::Error>(()) }).unwrap();
+    /// ```
+    #[cfg(feature = "app")]
+    pub fn request<'a, D, V>(&'a self, topic: &'a D, value: &V) -> crate::service::Request<'a>
+    where
+        D: Destination<V> + ?Sized,
+        V: ?Sized,
+    {
+        crate::service::Request::new(self, self.publish(topic, value))
+    }
+    /// Replies that came when nobody waited for them, since the first request.
+    #[cfg(feature = "app")]
+    pub fn stray_replies(&self) -> crate::service::Strays {
+        self.inbox.get().map(|inbox| inbox.strays()).unwrap_or_default()
+    }
+    #[cfg(feature = "app")]
+    pub(crate) async fn inbox(&self) -> Result<Arc<crate::service::Inbox>> {
+        let open = || crate::service::Inbox::open(&self.core, self.own.replies.clone());
+        self.inbox.get_or_try_init(open).await.cloned()
     }
     /// The topic of [`publish_default`](Self::publish_default) (default `events`).
     pub fn default_topic(mut self, topic: impl Into<Name>) -> Self {

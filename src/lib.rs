@@ -21,6 +21,18 @@ struct WorkersGuide;
 #[cfg(all(doctest, feature = "memory", feature = "app"))]
 #[doc = include_str!("../docs/apps.md")]
 struct AppsGuide;
+#[cfg(all(doctest, feature = "memory", feature = "app"))]
+#[doc = include_str!("../docs/publish-and-consume.md")]
+struct PublishAndConsumeGuide;
+#[cfg(all(doctest, feature = "memory", feature = "app"))]
+#[doc = include_str!("../docs/order-and-concurrency.md")]
+struct OrderAndConcurrencyGuide;
+#[cfg(all(doctest, feature = "memory", feature = "app"))]
+#[doc = include_str!("../docs/router.md")]
+struct RouterGuide;
+#[cfg(all(doctest, feature = "memory", feature = "app"))]
+#[doc = include_str!("../docs/requests.md")]
+struct RequestsGuide;
 pub mod layer;
 #[cfg(feature = "app")]
 pub mod router;

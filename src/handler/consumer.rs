@@ -4,6 +4,7 @@ use super::{Failure, Handler, HandlerService, Incoming, IntoResponse, Response, 
 use crate::{
     Bus,
     event::{Carried, Context},
+    service::Responder,
 };
 use bus_core::{Bytes, Control, Delivery, Error, Name, Raw, Result, Subscribe, Topic, TopicSpec};
 use std::{fmt, panic::Location, sync::Arc};
@@ -61,6 +62,7 @@ where
         by_hand: handler.settles_by_hand(),
         route: HandlerService::route(handler, state),
         acknowledge: Acknowledge::default(),
+        answers: false,
         concurrency: 1,
         carried: Carried::default(),
         configure: Vec::new(),
@@ -91,6 +93,7 @@ pub struct Consumer {
     route: Route,
     by_hand: bool,
     acknowledge: Acknowledge,
+    answers: bool,
     concurrency: usize,
     carried: Carried,
     configure: Vec<Configure>,
@@ -112,6 +115,14 @@ impl Consumer {
     /// When messages are settled (default: [after](Acknowledge::After) the handler).
     pub fn acknowledge(mut self, when: Acknowledge) -> Self {
         self.acknowledge = when;
+        self
+    }
+    /// Answers [requests](Bus::request): what the handler returns ([`Reply`](super::Reply)) goes back to whoever asked, and so
+    /// does a failure, with its text and [status](Failure::status); nothing returned is answered by `null`. A request is
+    /// done with its answer: one that failed is not tried again here, because whoever asked decides about that. Messages
+    /// that ask for nothing are handled as ever. Only one group of a topic should answer.
+    pub fn answer_requests(mut self) -> Self {
+        self.answers = true;
         self
     }
     /// Headers that are carried from the messages that are handled to those that are published meanwhile, beside
@@ -221,6 +232,7 @@ impl Consumer {
                 source,
                 ..self.carried
             }),
+            answering: self.answers.then(|| bus.clone()),
             before: (self.acknowledge == Acknowledge::Before).then(|| control.clone()),
         });
         let handling = subscription.for_each(self.concurrency, move |delivery| face.clone().handle(delivery));
@@ -254,6 +266,8 @@ impl fmt::Debug for Consumer {
 struct Face {
     route: Route,
     carried: Arc<Carried>,
+    /// Where answers are published.
+    answering: Option<Bus>,
     /// At most once: by which acks are stored.
     before: Option<Control>,
 }
@@ -281,7 +295,7 @@ impl Face {
     }
     async fn settle_after(&self, delivery: Delivery<Bytes>, incoming: Incoming) {
         let slot = Slot::new(delivery);
-        let Response { verdict, .. } = self.route.clone().answer(incoming.with_slot(slot.clone())).await;
+        let Response { verdict, .. } = self.respond(incoming.with_slot(slot.clone())).await;
         let error = verdict.error();
         match (slot.take(), error) {
             (Some(delivery), error) => {
@@ -295,9 +309,20 @@ impl Face {
             (None, None) => {}
         }
     }
+    async fn respond(&self, mut incoming: Incoming) -> Response {
+        let Some(bus) = &self.answering else {
+            return self.route.clone().answer(incoming).await;
+        };
+        let parts = incoming.parts_mut();
+        let responder = Responder::of(bus, &parts.record);
+        parts.extensions.insert(responder.clone());
+        let mut response = self.route.clone().answer(incoming).await;
+        responder.answer(&mut response).await;
+        response
+    }
     async fn only_tell(&self, incoming: Incoming) {
         let (topic, partition) = (incoming.parts().topic.clone(), incoming.parts().partition);
-        let response = self.route.clone().answer(incoming).await;
+        let response = self.respond(incoming).await;
         if let Some(error) = response.verdict.error() {
             tracing::warn!(
                 topic = &*topic,

@@ -92,11 +92,15 @@ impl Routes {
                         "no route for this type of event: skipped, as all that follow"
                     );
                 }
-                Verdict::Ack.into_response()
+                let failure = Failure::permanent(format!("nothing handles the event `{event}`"));
+                Response {
+                    failure: Some(failure.with_status(404)),
+                    ..Verdict::Ack.into_response()
+                }
             }
             Other::Reject => {
                 let text = format!("no route of router `{}` matches the event `{event}`", self.0.name);
-                Failure::permanent(text).into_response()
+                Failure::permanent(text).with_status(404).into_response()
             }
         }
     }
