@@ -43,6 +43,8 @@ pub mod settings;
 #[cfg(feature = "app")]
 pub mod worker;
 
+#[cfg(feature = "app")]
+pub use app::App;
 pub use bus::{Bus, Destination};
 pub use bus_core::{
     Ack, Admin, Backend, Backoff, Batch, Bytes, Chunks, Codec, Control, Defaults, Delivery, Done, Entry,
@@ -55,6 +57,30 @@ pub use bus_core::{
 pub use bus_core::{
     DeadLetter, DeadLetters, OpenLetters, Origin, Refused, Replay, ReplayProgress, Replayed, is_derived,
 };
+/// ```
+/// use bus::{App, Bus, Delivery, Topic, consumer, handler::{Failure, Payload}, worker};
+/// # use std::time::Duration;
+/// static ORDERS: Topic<String> = Topic::new("orders").partitions(4);
+/// static INVOICES: Topic<String> = Topic::new("invoices").partitions(4);
+///
+/// #[worker(topic = ORDERS, output = INVOICES, concurrency = 8, max_retries = 5, backoff = linear, initial = "500ms")]
+/// async fn bill(order: &Delivery<String>) -> Result<String, Failure> {
+///     Ok(format!("1 × {}", **order))
+/// }
+///
+/// #[consumer(topic = INVOICES, group = "mail")]
+/// async fn send(Payload(invoice): Payload<String>) {
+///     println!("sending {invoice}");
+/// }
+///
+/// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+/// let bus = Bus::connect("memory://").await?;
+/// let app = App::builder("shop").bus(&bus).register(bill()).register(send()).build()?;
+/// # app.start().await?.stop(Duration::from_secs(1)).await?;
+/// # Ok::<_, bus::Error>(()) }).unwrap();
+/// ```
+#[cfg(feature = "macros")]
+pub use bus_macros::{consumer, worker};
 #[cfg(feature = "json")]
 pub use codec::Json;
 #[cfg(feature = "settings")]

@@ -1,0 +1,52 @@
+//! Attributes for workers and consumers. They are documented where they are re-exported: `bus::worker`, `bus::consumer`.
+
+mod consumer;
+mod options;
+mod shape;
+mod worker;
+
+use proc_macro::TokenStream;
+use syn::{ItemFn, parse_macro_input};
+
+/// Makes an async function the work of a worker: a function of its name gives its `Runner`, to be started, or registered in
+/// an `App`.
+///
+/// The function takes a `&Delivery<T>` or a `&T`, or a `&[Delivery<T>]` for batches. It returns nothing, a value, an `Option`, or
+/// a `Result` of one of these with any error; a batch returns a `Vec` of results. What is `Some`, or a value, is published to
+/// `output`.
+///
+/// | option | value | default |
+/// |---|---|---|
+/// | `topic` | a `Topic`, or a name | needed |
+/// | `output` (`output_topic`) | the same | no outputs |
+/// | `name` | text | the function's name |
+/// | `group` (`group_id`) | text | the name |
+/// | `concurrency` | number | 1 |
+/// | `max_retries` | number | 3 |
+/// | `backoff` (`retry_backoff`) | `fixed`, `linear`, `exponential` | `exponential` |
+/// | `initial`, `cap` | `"500ms"`, `"1s"`, `"2m"`, `"1h"`, or a `Duration` | `"1s"`, `"60s"` |
+/// | `jitter` | percent | 0 |
+/// | `dead_letter` (`dlq_topic`) | text, may hold `{topic}` and `{group}` | `{topic}.{group}.dlq` |
+/// | `batch_size`, `batch_timeout` | number, as `initial` | 1, `"1s"` |
+/// | `exactly_once` | `true` | `false` |
+/// | `codec`, `output_codec` | types | `Json`, the `codec` |
+/// | `on_success`, `on_error` | paths of async functions that take what the trait's methods do | nothing |
+#[proc_macro_attribute]
+pub fn worker(arguments: TokenStream, item: TokenStream) -> TokenStream {
+    let (arguments, function) = (arguments.into(), parse_macro_input!(item as ItemFn));
+    worker::expand(arguments, function)
+        .unwrap_or_else(|error| error.to_compile_error())
+        .into()
+}
+
+/// Makes an async function with extractors the handler of a consumer: a function of its name gives the `Consumer`, to be
+/// started, or registered in an `App`.
+///
+/// Options: `topic` (a `Topic`, or a name) and `group` (`group_id`), both needed; `concurrency`.
+#[proc_macro_attribute]
+pub fn consumer(arguments: TokenStream, item: TokenStream) -> TokenStream {
+    let (arguments, function) = (arguments.into(), parse_macro_input!(item as ItemFn));
+    consumer::expand(arguments, function)
+        .unwrap_or_else(|error| error.to_compile_error())
+        .into()
+}
