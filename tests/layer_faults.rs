@@ -95,7 +95,7 @@ async fn an_outage_is_reported_everywhere_and_waited_out() {
     let mut subscription = bus.subscribe(&T, "g").in_flight(1).await.unwrap();
     let first = soon("a delivery", subscription.next()).await.unwrap().unwrap();
     faults.down(10 * SECOND);
-    assert_eq!(bus.health().unwrap_err(), ErrorKind::Unavailable);
+    assert_eq!(bus.health().connection.unwrap_err(), ErrorKind::Unavailable);
     assert!(bus.admin().topics().await.unwrap_err().is_transient());
     let unsent = publish(&bus, "c").await.unwrap_err();
     assert!(!unsent.is_unknown() && unsent.error().is_transient());

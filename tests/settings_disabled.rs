@@ -112,7 +112,7 @@ async fn publishes_are_disabled_and_consumers_do_not_start() {
 async fn health_and_questions_say_disabled() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let bus = Bus::from_settings(&off(&listener)).await.unwrap();
-    assert_eq!(bus.health().unwrap_err().kind(), ErrorKind::Disabled);
+    assert_eq!(bus.health().connection.unwrap_err().kind(), ErrorKind::Disabled);
     assert_eq!(
         bus.admin().group("g").await.unwrap_err().kind(),
         ErrorKind::Disabled

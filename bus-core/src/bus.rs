@@ -1,12 +1,13 @@
 //! The bus: what an application holds.
 
 use crate::{
-    Admin, Backend, Codec, DeadLetters, Defaults, Error, ErrorKind, Message, Outcome, Pending, Publisher,
-    PublisherExt, Result, Stamp, Subscribe, Topic, TopicSpec, Unsent,
+    Admin, Backend, Codec, DeadLetters, Defaults, Error, ErrorKind, Health, Message, Outcome, Pending,
+    Publisher, PublisherExt, Result, Stamp, Subscribe, Topic, TopicSpec, Unsent,
     delay::{Delays, Outputs},
     disabled::Disabled,
     enqueue::{Queue, Unconfirmed},
     gate::Gate,
+    health::Watch,
     topics::Topics,
 };
 use async_trait::async_trait;
@@ -33,6 +34,7 @@ struct Inner {
     delays: Arc<Delays>,
     queue: Queue,
     defaults: Defaults,
+    watch: Arc<Watch>,
     closed: AtomicBool,
 }
 
@@ -85,6 +87,7 @@ impl Bus {
         let publisher = backend.publisher().await?;
         let gate = Gate::new(publisher.clone());
         let delays = Delays::new(backend.clone(), gate.clone());
+        let watch = Watch::new(backend.clone());
         let queue = Queue::new(gate.clone(), delays.clone());
         let bus = Self(Arc::new(Inner {
             backend,
@@ -93,6 +96,7 @@ impl Bus {
             delays,
             queue,
             defaults,
+            watch,
             closed: AtomicBool::new(false),
         }));
         bus.0.delays.belongs_to(WeakBus(Arc::downgrade(&bus.0)));
@@ -209,11 +213,16 @@ impl Bus {
     pub fn backend(&self) -> &Arc<dyn Backend> {
         &self.0.backend
     }
-    /// Whether the backend can be reached, as far as is known; asks nothing.
-    /// # Errors
-    /// Why it cannot.
-    pub fn health(&self) -> Result<()> {
-        self.0.backend.health()
+    /// What is known: whether the backend can be reached, and of each subscription what it owns, how many members its group
+    /// has and how far behind it is. Cheap: it waits for nobody. What it says of groups has its age with it; where that
+    /// is over 5 s the broker is asked in the background, and the next call knows more.
+    ///
+    /// A group with more members than partitions is named once in a warning, by itself, from 10 s on.
+    pub fn health(&self) -> Health {
+        self.0.watch.health(self.0.backend.health())
+    }
+    pub(crate) fn watch(&self) -> &Arc<Watch> {
+        &self.0.watch
     }
     /// Waits for everything that was published or enqueued, then closes the publisher. Subscriptions are closed by
     /// themselves, and before it, since what they settle may publish. A second close is a no-op; after one whose future was

@@ -26,6 +26,7 @@ pub mod flow;
 mod gate;
 mod group;
 mod headers;
+mod health;
 pub mod layer;
 mod message;
 mod mutant;
@@ -69,6 +70,7 @@ pub use expired::Expired;
 pub use flow::{LossPolicy, Order, Owned};
 pub use group::{GroupSpec, MemberSpec, TopicLag};
 pub use headers::{Headers, HeadersIter, HeadersView, encode as encode_headers};
+pub use health::{Health, Member, Seen};
 pub use message::Message;
 #[doc(hidden)]
 pub use mutant::mutant;

@@ -61,8 +61,10 @@ impl<T, C: Codec<T>> Subscribe<T, C> {
         }
         let mut shared = Shared::new(flow, topics, limits);
         (shared.outputs, shared.expired) = (self.bus.outputs(), self.expired);
+        let watch = self.bus.watch().clone();
         shared.group = self.group;
         let shared = Arc::new(shared);
+        watch.joined(&shared);
         let (send, commands) = mpsc::unbounded_channel();
         tokio::spawn(
             Pump {
