@@ -444,3 +444,36 @@ async fn members(bus: &Bus) -> Vec<String> {
     }
     live
 }
+
+#[tokio::test(start_paused = true)]
+async fn dead_letters_go_where_the_part_says_else_the_application_else_the_settings() {
+    let settings = bus::Settings::default()
+        .set("backend", "memory")
+        .set("messaging_dead_letter_topic", "set.{topic}");
+    let bus = Bus::from_settings(&settings).await.unwrap();
+    let builders: [(fn(Builder) -> Builder, &str); 3] = [
+        (|app| app.register(worker(Renamed("t"))), "set.t"),
+        (
+            |app| app.dead_letter("app.{group}").register(worker(Renamed("t"))),
+            "app.renamed",
+        ),
+        (
+            |app| {
+                app.dead_letter("app")
+                    .register(worker(Renamed("t")).dead_letter("own"))
+            },
+            "own",
+        ),
+    ];
+    for (register, expected) in builders {
+        let app = register(App::builder("shop").bus(&bus)).build().unwrap();
+        // Topics of dead letters are made when something starts.
+        app.start().await.unwrap().stop(SECOND).await.unwrap();
+        let topics = bus.admin().topics().await.unwrap();
+        assert!(
+            topics.iter().any(|topic| &*topic.name == expected),
+            "{expected} of {topics:?}"
+        );
+        assert!(topics.iter().all(|topic| &*topic.name != "t.renamed.dlq"));
+    }
+}

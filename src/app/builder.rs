@@ -66,7 +66,8 @@ impl Builder {
         self.grace = grace;
         self
     }
-    /// Where dead letters go of what does not say so itself (default `{topic}.{group}.dlq`).
+    /// Where dead letters go of what does not say so itself (default: what the settings of its bus say, else
+    /// `{topic}.{group}.dlq`).
     pub fn dead_letter(mut self, template: impl Into<String>) -> Self {
         self.dead_letter = Some(template.into());
         self
@@ -78,9 +79,12 @@ impl Builder {
     pub fn build(mut self) -> Result<App> {
         if let Some(template) = &self.dead_letter {
             bus_core::dead_letter_topic(template, "topic", "group")?;
-            self.items
-                .iter_mut()
-                .for_each(|item| item.run.default_dead_letter(template));
+        }
+        for item in &mut self.items {
+            let of_bus = || find(&self.buses, &item.bus)?.settings().dead_letter_topic();
+            if let Some(template) = self.dead_letter.as_deref().or_else(of_bus) {
+                item.run.default_dead_letter(template);
+            }
         }
         let topics = check::all(&self.buses, &self.items)?;
         Ok(App {
