@@ -91,6 +91,12 @@ impl Bus {
     #[cfg(feature = "app")]
     pub fn reply_topic(mut self, topic: impl Into<Name>) -> Self {
         Arc::make_mut(&mut self.own).replies = topic.into();
+        self.inbox = Arc::default();
+        self
+    }
+    #[cfg(feature = "app")]
+    pub(crate) fn with_inbox(mut self, inbox: Arc<crate::service::Inbox>) -> Self {
+        self.inbox = Arc::new(tokio::sync::OnceCell::new_with(Some(inbox)));
         self
     }
     /// Asks whoever answers at `topic`, and waits for the reply: a consumer that
@@ -125,7 +131,7 @@ impl Bus {
     }
     #[cfg(feature = "app")]
     pub(crate) async fn inbox(&self) -> Result<Arc<crate::service::Inbox>> {
-        let open = || crate::service::Inbox::open(&self.core, self.own.replies.clone());
+        let open = || crate::service::Inbox::open(&self.core, self.own.replies.clone(), None);
         self.inbox.get_or_try_init(open).await.cloned()
     }
     /// The topic of [`publish_default`](Self::publish_default) (default `events`).
@@ -194,10 +200,15 @@ impl Bus {
     /// As there, and what making the topic says.
     pub async fn enqueue(&self, topic: &str, mut message: Message) -> Result<()> {
         self.sign(&mut message);
-        if let Some(creator) = &self.own.creator {
+        if let Some(creator) = self.creator() {
             creator.exists(&self.core, topic).await?;
         }
         self.core.enqueue(topic, message).await
+    }
+    /// Whoever makes missing topics; where the bus is off there are none.
+    fn creator(&self) -> Option<&Arc<Creator>> {
+        let creator = self.own.creator.as_ref();
+        creator.filter(|_| !self.core.is_disabled())
     }
     /// Says who an event is from.
     fn sign(&self, message: &mut Message) {
@@ -271,7 +282,7 @@ impl From<Bus> for bus_core::Bus {
 impl Publisher for Bus {
     fn publish_batch(&self, topic: &str, mut batch: Vec<Message>) -> Pending {
         batch.iter_mut().for_each(|message| self.sign(message));
-        match &self.own.creator {
+        match self.creator() {
             None => Publisher::publish_batch(&self.core, topic, batch),
             Some(creator) => {
                 // They may wait for their topic, and are then published by a task that knows nothing of the caller.

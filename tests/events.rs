@@ -8,6 +8,7 @@ use bus::{
     Bus, ErrorKind, Message, Outcome, Record, Topic,
     event::{Context, Envelope, EventExt, EventObject, detached, emit_on_ok, header},
     handler::{Attempt, Payload, State, consumer_with},
+    service::RequestError,
 };
 use serde_json::{Value, json};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -379,4 +380,19 @@ async fn missing_topics_are_errors_unless_they_may_be_made_and_keep_the_order_of
         4,
         "by its definition"
     );
+}
+
+#[tokio::test]
+async fn a_bus_that_is_off_makes_no_topics_and_says_so() {
+    let off = bus::Settings::new().enabled(false);
+    let bus = Bus::from_settings(&off).await.unwrap().create_topics(true);
+    let outcome = bus.publish("t", &1).event("x").await.unwrap();
+    assert_eq!(outcome, Outcome::Disabled);
+    bus.enqueue("t", Message::new("x")).await.unwrap();
+    let made = emit_on_ok(async { Ok::<_, ()>(7) }, |n| bus.publish("t", n)).await;
+    assert_eq!(made, Ok(7));
+    let error = bus.request("t", &1).await.unwrap_err();
+    let is_off =
+        |error: &RequestError| matches!(error, RequestError::Bus(e) if e.kind() == ErrorKind::Disabled);
+    assert!(is_off(&error), "{error}");
 }

@@ -287,8 +287,9 @@ impl<T> Delivery<T> {
     pub fn record(&self) -> &Record {
         &self.raw.record
     }
-    /// Nobody tried it: it comes again as the same attempt.
-    pub(crate) fn put_back(self) {
+    /// Nobody tried it: it comes again, at once and as the same attempt, here or elsewhere. Pause its subscription first, or
+    /// it is here again.
+    pub fn put_back(self) {
         self.raw.settle(Verdict::Returned);
     }
     /// Its slot, and what tells it from a later delivery there.

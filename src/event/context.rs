@@ -2,7 +2,13 @@
 
 use super::{ext, header};
 use bus_core::{Headers, Message, Name, Record, Result, Stamp};
-use std::{future::Future, sync::Arc};
+use std::{
+    future::Future,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+};
 
 tokio::task_local! {
     static CURRENT: Option<Context>;
@@ -30,6 +36,8 @@ tokio::task_local! {
 pub struct Context {
     record: Record,
     carried: Arc<Carried>,
+    /// Set by whoever lets somebody else answer.
+    answered: Option<Arc<AtomicBool>>,
 }
 
 /// What every context of one consumer has in common.
@@ -43,7 +51,21 @@ pub(crate) struct Carried {
 
 impl Context {
     pub(crate) fn new(record: Record, carried: Arc<Carried>) -> Self {
-        Self { record, carried }
+        Self {
+            record,
+            carried,
+            answered: None,
+        }
+    }
+    pub(crate) fn answered_by(mut self, answered: Option<Arc<AtomicBool>>) -> Self {
+        self.answered = answered;
+        self
+    }
+    /// Somebody else answers what is handled here.
+    pub(crate) fn leave_the_answer(&self) {
+        if let Some(answered) = &self.answered {
+            answered.store(true, Relaxed);
+        }
     }
     /// Of a message that was read by other means than this crate's handlers; these headers of it are carried as they are.
     pub fn of(record: &Record, headers: impl IntoIterator<Item = impl Into<Name>>) -> Self {
@@ -61,6 +83,9 @@ impl Context {
     /// Runs `work` in a context, or in none.
     pub async fn scope<F: Future>(context: Option<Self>, work: F) -> F::Output {
         CURRENT.scope(context, work).await
+    }
+    pub(crate) fn record(&self) -> &Record {
+        &self.record
     }
     /// What belongs together with the message that is handled.
     pub fn correlation_id(&self) -> Option<&str> {

@@ -281,21 +281,29 @@ impl Face {
                 return delivery.undecodable(error);
             }
         };
-        let context = Context::new(incoming.parts().record.clone(), self.carried.clone());
+        let record = &incoming.parts().record;
+        let responder = self.answering.as_ref().map(|bus| Responder::of(bus, record));
+        let answered = responder.as_ref().map(Responder::answered);
+        let context = Context::new(record.clone(), self.carried.clone()).answered_by(answered);
         match &self.before {
-            None => Context::scope(Some(context), self.settle_after(delivery, incoming)).await,
+            None => Context::scope(Some(context), self.settle_after(delivery, incoming, responder)).await,
             Some(control) => match delivery.ack_stored(control).await {
                 Ok(None) => {}
-                Ok(Some(_)) => Context::scope(Some(context), self.only_tell(incoming)).await,
+                Ok(Some(_)) => Context::scope(Some(context), self.only_tell(incoming, responder)).await,
                 Err(error) => {
                     tracing::debug!(%error, "an ack was not stored; its message is left to whoever gets it")
                 }
             },
         }
     }
-    async fn settle_after(&self, delivery: Delivery<Bytes>, incoming: Incoming) {
+    async fn settle_after(
+        &self,
+        delivery: Delivery<Bytes>,
+        incoming: Incoming,
+        responder: Option<Responder>,
+    ) {
         let slot = Slot::new(delivery);
-        let Response { verdict, .. } = self.respond(incoming.with_slot(slot.clone())).await;
+        let Response { verdict, .. } = self.respond(incoming.with_slot(slot.clone()), responder).await;
         let error = verdict.error();
         match (slot.take(), error) {
             (Some(delivery), error) => {
@@ -309,20 +317,18 @@ impl Face {
             (None, None) => {}
         }
     }
-    async fn respond(&self, mut incoming: Incoming) -> Response {
-        let Some(bus) = &self.answering else {
+    async fn respond(&self, mut incoming: Incoming, responder: Option<Responder>) -> Response {
+        let Some(responder) = responder else {
             return self.route.clone().answer(incoming).await;
         };
-        let parts = incoming.parts_mut();
-        let responder = Responder::of(bus, &parts.record);
-        parts.extensions.insert(responder.clone());
+        incoming.parts_mut().extensions.insert(responder.clone());
         let mut response = self.route.clone().answer(incoming).await;
         responder.answer(&mut response).await;
         response
     }
-    async fn only_tell(&self, incoming: Incoming) {
+    async fn only_tell(&self, incoming: Incoming, responder: Option<Responder>) {
         let (topic, partition) = (incoming.parts().topic.clone(), incoming.parts().partition);
-        let response = self.respond(incoming).await;
+        let response = self.respond(incoming, responder).await;
         if let Some(error) = response.verdict.error() {
             tracing::warn!(
                 topic = &*topic,

@@ -2,6 +2,7 @@
 
 use super::{
     Reply,
+    mailbox::Mailbox,
     reply::header,
     waiting::{Expected, Strays, Waiting},
 };
@@ -28,7 +29,7 @@ pub(crate) struct Inbox {
 
 impl Inbox {
     /// Makes the topic if it is missing, and begins to read before it returns, so that no reply can come earlier.
-    pub(crate) async fn open(bus: &Bus, topic: Name) -> Result<Arc<Self>> {
+    pub(crate) async fn open(bus: &Bus, topic: Name, mailbox: Option<Arc<Mailbox>>) -> Result<Arc<Self>> {
         let spec = TopicSpec::new(topic.clone())
             .partitions(PARTITIONS)
             .retention(RETENTION);
@@ -53,7 +54,7 @@ impl Inbox {
         let handler = {
             let (instance, waiting) = (instance.clone(), waiting.clone());
             move |delivery: Delivery<Bytes>| {
-                take(&instance, &waiting, &delivery);
+                take(&instance, &waiting, mailbox.as_deref(), &delivery);
                 delivery.ack();
                 std::future::ready(())
             }
@@ -93,7 +94,7 @@ impl Drop for Inbox {
     }
 }
 
-fn take(instance: &str, waiting: &Waiting, delivery: &Delivery<Bytes>) {
+fn take(instance: &str, waiting: &Waiting, mailbox: Option<&Mailbox>, delivery: &Delivery<Bytes>) {
     let headers = delivery.headers();
     if headers
         .text(header::INSTANCE)
@@ -102,5 +103,5 @@ fn take(instance: &str, waiting: &Waiting, delivery: &Delivery<Bytes>) {
         return;
     }
     let id = headers.text(event::header::CORRELATION).unwrap_or_default();
-    waiting.deliver(id, Reply::new(delivery.record().clone()));
+    waiting.deliver(id, Reply::new(delivery.record().clone()), mailbox);
 }

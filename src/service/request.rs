@@ -95,7 +95,7 @@ impl<'a> Request<'a> {
 }
 
 /// Says where an answer is to go.
-fn addressed(message: Message, inbox: &Inbox) -> Message {
+pub(super) fn addressed(message: Message, inbox: &Inbox) -> Message {
     message.reply_to(&*inbox.topic).edit_headers(|headers| {
         headers.set(header::PARTITION, inbox.partition.to_string());
         headers.set(header::INSTANCE, inbox.instance.clone());

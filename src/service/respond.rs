@@ -19,7 +19,7 @@ use std::{
 
 /// Where an answer is to go.
 #[derive(Clone, Debug)]
-struct Address {
+pub(super) struct Address {
     topic: String,
     partition: Option<u32>,
     instance: Option<String>,
@@ -28,7 +28,7 @@ struct Address {
 
 impl Address {
     /// `None`: it is no request.
-    fn of(record: &Record) -> Option<Self> {
+    pub(super) fn of(record: &Record) -> Option<Self> {
         let headers = record.headers();
         let text = |name| headers.text(name).map(str::to_owned);
         Some(Self {
@@ -36,6 +36,20 @@ impl Address {
             partition: headers.text(header::PARTITION).and_then(|p| p.parse().ok()),
             instance: text(header::INSTANCE),
             correlation: text(event::header::CORRELATION).or_else(|| text(event::header::ID))?,
+        })
+    }
+    /// Lets the answer to a message go where the answer to this one was to go.
+    pub(super) fn write(&self, message: Message) -> Message {
+        message.reply_to(&*self.topic).edit_headers(|headers| {
+            let said = [
+                (header::PARTITION, self.partition.map(|p| p.to_string())),
+                (header::INSTANCE, self.instance.clone()),
+            ];
+            for (name, value) in said {
+                if let Some(value) = value {
+                    headers.set(name, value);
+                }
+            }
         })
     }
 }
@@ -56,6 +70,9 @@ impl Responder {
             address: Address::of(record),
             answered: Arc::default(),
         }
+    }
+    pub(crate) fn answered(&self) -> Arc<AtomicBool> {
+        self.answered.clone()
     }
     /// Whether somebody waits for an answer.
     pub fn is_asked(&self) -> bool {

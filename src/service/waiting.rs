@@ -1,6 +1,6 @@
 //! Who waits for which reply.
 
-use super::{Reply, RequestError};
+use super::{Letter, Reply, RequestError, mailbox::Mailbox};
 use bus_core::{Error, ErrorKind};
 use std::{
     collections::{HashMap, VecDeque},
@@ -65,13 +65,17 @@ impl Waiting {
             replies: receiver,
         })
     }
-    /// Gives a reply to whoever waits for it, or counts it.
-    pub(super) fn deliver(&self, id: &str, reply: Reply) {
+    /// Gives a reply to whoever waits for it, or to the mailbox if nobody ever did, or counts it.
+    pub(super) fn deliver(&self, id: &str, reply: Reply, mailbox: Option<&Mailbox>) {
         let mut state = self.lock();
         let Some(waiter) = state.waiters.get_mut(id) else {
             return match state.over.get(id) {
                 Some(true) => state.strays.duplicate += 1,
-                _ => state.strays.late += 1,
+                Some(false) => state.strays.late += 1,
+                None => match mailbox {
+                    Some(mailbox) => mailbox.put(Letter::reply(&reply)),
+                    None => state.strays.late += 1,
+                },
             };
         };
         waiter.left -= 1;

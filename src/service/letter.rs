@@ -1,0 +1,80 @@
+//! What came for a service.
+
+use super::{ErrorReply, Reply};
+use crate::{
+    codec::from_json,
+    event::{Envelope, header},
+};
+use bus_core::{Bytes, Delivery, Record};
+use serde::de::DeserializeOwned;
+
+/// What came for a service and is taken by hand: an event, or a reply that nobody awaited. [`ack`](Self::ack) an event when it
+/// is done; one that is dropped comes again, as every delivery does. A reply is not stored for anybody.
+#[derive(Debug)]
+pub struct Letter {
+    id: String,
+    record: Record,
+    /// Of an event.
+    pub(super) delivery: Option<Delivery<Bytes>>,
+}
+
+impl Letter {
+    pub(super) fn event(record: Record, delivery: Delivery<Bytes>) -> Self {
+        let delivery = Some(delivery);
+        Self {
+            id: id(&record),
+            record,
+            delivery,
+        }
+    }
+    pub(super) fn reply(reply: &Reply) -> Self {
+        let record = reply.record().clone();
+        Self {
+            id: id(&record),
+            record,
+            delivery: None,
+        }
+    }
+    /// What it belongs to: its correlation id, else its own id; empty where it has neither.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+    /// Whether it is a reply.
+    pub fn is_reply(&self) -> bool {
+        self.delivery.is_none()
+    }
+    /// What is said of it.
+    pub fn envelope(&self) -> Envelope {
+        Envelope::of(self.record.headers())
+    }
+    /// Everything that came.
+    pub fn record(&self) -> &Record {
+        &self.record
+    }
+    /// Its payload, from JSON.
+    /// # Errors
+    /// `Undecodable`.
+    pub fn json<T: DeserializeOwned>(&self) -> bus_core::Result<T> {
+        from_json(&self.record)
+    }
+    /// An error reply is one.
+    /// # Errors
+    /// The error that was replied.
+    pub fn into_result(self) -> Result<Self, ErrorReply> {
+        Reply::new(self.record.clone()).into_result().map(|_| self)
+    }
+    /// It is done.
+    pub fn ack(self) {
+        if let Some(delivery) = self.delivery {
+            delivery.ack();
+        }
+    }
+}
+
+fn id(record: &Record) -> String {
+    let headers = record.headers();
+    let said = headers
+        .text(header::CORRELATION)
+        .or_else(|| headers.text(header::ID));
+    said.unwrap_or_default().to_owned()
+}

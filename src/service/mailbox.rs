@@ -1,0 +1,162 @@
+//! What came for a service and waits until somebody takes it.
+
+use super::Letter;
+use std::{
+    collections::{BTreeMap, HashMap, VecDeque},
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+use tokio::{
+    sync::Notify,
+    time::{Instant, timeout_at},
+};
+
+/// Replies that are kept for who takes them by hand; beyond that the oldest is given up.
+const MOST: usize = 1_024;
+/// How long such a reply is kept.
+const KEPT: Duration = Duration::from_secs(300);
+
+/// Events are bounded by what the subscription has in flight, replies by number and age.
+#[derive(Debug, Default)]
+pub(crate) struct Mailbox {
+    state: Mutex<State>,
+    changed: Notify,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    letters: VecDeque<(Instant, Letter)>,
+    replies: usize,
+    /// Ids that somebody waits for: nobody else gets what has one.
+    wanted: HashMap<String, usize>,
+    given_up: u64,
+}
+
+impl Mailbox {
+    pub(super) fn put(&self, letter: Letter) {
+        let mut state = self.lock();
+        state.replies += usize::from(letter.is_reply());
+        state.letters.push_back((Instant::now(), letter));
+        state.give_up();
+        drop(state);
+        self.changed.notify_waiters();
+    }
+    /// Gives back every event, which nobody has tried. The subscription is paused.
+    pub(super) fn close(&self) {
+        let letters = std::mem::take(&mut self.lock().letters);
+        for (_, letter) in letters {
+            if let Some(delivery) = letter.delivery {
+                delivery.put_back();
+            }
+        }
+        self.lock().replies = 0;
+    }
+    /// Replies that were given up because nobody took them.
+    pub(super) fn given_up(&self) -> u64 {
+        self.lock().given_up
+    }
+    /// The oldest one that nobody waits for; waits for one until then.
+    pub(super) async fn next(&self, until: Option<Instant>) -> Option<Letter> {
+        self.wait(until, |state| {
+            let free = |(_, letter): &(Instant, Letter)| !state.wanted.contains_key(letter.id());
+            let at = state.letters.iter().position(free)?;
+            state.remove(at)
+        })
+        .await
+    }
+    /// The one with this id; waits for it until then.
+    pub(super) async fn take(&self, id: &str, until: Instant) -> Option<Letter> {
+        let _wanted = Wanted::new(self, id);
+        self.wait(Some(until), |state| {
+            let at = state.letters.iter().position(|(_, letter)| letter.id() == id)?;
+            state.remove(at)
+        })
+        .await
+    }
+    /// All that nobody waits for, by id; of one id the oldest.
+    pub(super) fn drain(&self) -> BTreeMap<String, Letter> {
+        let mut state = self.lock();
+        state.give_up();
+        let (mut drained, mut left) = (BTreeMap::new(), VecDeque::new());
+        for (came, letter) in std::mem::take(&mut state.letters) {
+            if state.wanted.contains_key(letter.id()) || drained.contains_key(letter.id()) {
+                left.push_back((came, letter));
+            } else {
+                state.replies -= usize::from(letter.is_reply());
+                drained.insert(letter.id().to_owned(), letter);
+            }
+        }
+        state.letters = left;
+        drained
+    }
+    async fn wait(
+        &self,
+        until: Option<Instant>,
+        mut look: impl FnMut(&mut State) -> Option<Letter>,
+    ) -> Option<Letter> {
+        loop {
+            let changed = self.changed.notified();
+            {
+                let mut state = self.lock();
+                state.give_up();
+                if let Some(letter) = look(&mut state) {
+                    return Some(letter);
+                }
+            }
+            match until {
+                None => changed.await,
+                Some(until) => timeout_at(until, changed).await.ok()?,
+            }
+        }
+    }
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn remove(&mut self, at: usize) -> Option<Letter> {
+        let (_, letter) = self.letters.remove(at)?;
+        self.replies -= usize::from(letter.is_reply());
+        Some(letter)
+    }
+    /// Events are never given up: they are not settled yet.
+    fn give_up(&mut self) {
+        let now = Instant::now();
+        let is_old = |came: &Instant| now.duration_since(*came) > KEPT;
+        while let Some(at) = self.letters.iter().position(|(_, letter)| letter.is_reply())
+            && (self.replies > MOST || is_old(&self.letters[at].0))
+        {
+            self.remove(at);
+            self.given_up += 1;
+        }
+    }
+}
+
+/// Somebody waits for an id.
+struct Wanted<'a> {
+    mailbox: &'a Mailbox,
+    id: &'a str,
+}
+
+impl<'a> Wanted<'a> {
+    fn new(mailbox: &'a Mailbox, id: &'a str) -> Self {
+        *mailbox.lock().wanted.entry(id.to_owned()).or_default() += 1;
+        Self { mailbox, id }
+    }
+}
+
+impl Drop for Wanted<'_> {
+    fn drop(&mut self) {
+        let mut state = self.mailbox.lock();
+        if let Some(count) = state.wanted.get_mut(self.id) {
+            *count -= 1;
+            if *count == 0 {
+                state.wanted.remove(self.id);
+            }
+        }
+        drop(state);
+        // What came meanwhile is anybody's again.
+        self.mailbox.changed.notify_waiters();
+    }
+}

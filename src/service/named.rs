@@ -1,0 +1,241 @@
+//! A service with a name, and an inbox of that name.
+
+use super::{
+    Inbox, Letter, Request, RequestError, Strays,
+    mailbox::Mailbox,
+    request,
+    respond::{Address, Responder},
+};
+use crate::{
+    Bus,
+    event::{Carried, Context, EventExt},
+    handler::{Consumer, Incoming, Response, Running, State, consumer, consumer_with},
+    router::Routes,
+};
+use bus_core::{Bytes, Control, Delivery, Error, Message, Name, Record, Result, TopicSpec};
+use serde::Serialize;
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use tokio::time::Instant;
+use uuid::Uuid;
+
+/// A service to be: it owns the topic of its name, reads it as the group of its name, and reads replies in `<name>.replies`.
+///
+/// With a [router](Self::router) its events are handled as they come, and requests are answered. Without one, or
+/// [by hand](Self::by_hand), they wait to be taken: [`RunningService::receive`], [`poll`](RunningService::poll),
+/// [`take`](RunningService::take), [`drain`](RunningService::drain).
+///
+/// ```
+/// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+/// use bus::{Bus, handler::{Payload, Reply}, router::Router, service::Service};
+/// # use std::time::Duration;
+/// async fn double(Payload(n): Payload<u32>) -> Reply<u32> { Reply(2 * n) }
+///
+/// let bus = Bus::connect("memory://").await?;
+/// let routes = Router::new("sums").route("double", double).build()?;
+/// let sums = Service::new("sums").router(routes).start(&bus).await?;
+/// let desk = Service::new("desk").start(&bus).await?;
+/// let reply = desk.request("sums", "double", &21).await.unwrap();
+/// assert_eq!(reply.json::<u32>()?, 42);
+/// # desk.stop(Duration::from_secs(1)).await?;
+/// # sums.stop(Duration::from_secs(1)).await?;
+/// # Ok::<_, bus::Error>(()) }).unwrap();
+/// ```
+#[derive(Clone, Debug)]
+#[must_use = "a service runs once it is started"]
+pub struct Service {
+    name: Name,
+    routes: Option<Routes>,
+    by_hand: bool,
+    partitions: u32,
+    concurrency: usize,
+}
+
+impl Service {
+    /// A service of this name, which is a topic's: see [`check_name`](crate::check_name).
+    pub fn new(name: impl Into<Name>) -> Self {
+        Self {
+            name: name.into(),
+            routes: None,
+            by_hand: false,
+            partitions: 1,
+            concurrency: 1,
+        }
+    }
+    /// Handles its events by these routes.
+    pub fn router(mut self, routes: Routes) -> Self {
+        self.routes = Some(routes);
+        self
+    }
+    /// Lets events wait, although there is a router: it is run by [`RunningService::dispatch`].
+    pub fn by_hand(mut self) -> Self {
+        self.by_hand = true;
+        self
+    }
+    /// Partitions that its topic is made with if it is missing (default 1): members of the service share them.
+    pub fn partitions(mut self, partitions: u32) -> Self {
+        self.partitions = partitions;
+        self
+    }
+    /// Events that are handled at the same time, at most (default 1).
+    pub fn concurrency(mut self, most: usize) -> Self {
+        self.concurrency = most;
+        self
+    }
+    /// Makes its topics if they are missing, opens its inbox, and begins to read.
+    /// # Errors
+    /// `Invalid`: the name is no topic's; what subscribing says.
+    pub async fn start(self, bus: &Bus) -> Result<RunningService> {
+        let replies = format!("{}.replies", self.name);
+        let mailbox = Arc::new(Mailbox::default());
+        let bus = bus.clone().event_source(self.name.clone());
+        bus.ensure_topics([TopicSpec::new(self.name.clone()).partitions(self.partitions)])
+            .await?;
+        let inbox = Inbox::open(&bus, replies.into(), Some(mailbox.clone())).await?;
+        let bus = bus.with_inbox(inbox);
+        let running = self
+            .consumer(&mailbox)
+            .concurrency(self.concurrency)
+            .start(&bus)
+            .await?;
+        Ok(RunningService {
+            name: self.name,
+            bus,
+            mailbox,
+            routes: self.routes,
+            running,
+        })
+    }
+    fn consumer(&self, mailbox: &Arc<Mailbox>) -> Consumer {
+        let (topic, group) = (&*self.name, self.name.clone());
+        match &self.routes {
+            Some(routes) if !self.by_hand => consumer(topic, group, routes.clone()).answer_requests(),
+            _ => consumer_with(topic, group, keep, mailbox.clone()),
+        }
+    }
+}
+
+/// Where events go that wait.
+async fn keep(State(mailbox): State<Arc<Mailbox>>, record: Record, delivery: Delivery<Bytes>) {
+    mailbox.put(Letter::event(record, delivery));
+}
+
+/// A service that runs.
+#[derive(Debug)]
+pub struct RunningService {
+    name: Name,
+    bus: Bus,
+    mailbox: Arc<Mailbox>,
+    routes: Option<Routes>,
+    running: Running,
+}
+
+impl RunningService {
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+    /// Its bus: what is published through it is from this service, and replies to its requests come here.
+    pub fn bus(&self) -> &Bus {
+        &self.bus
+    }
+    /// Asks another service, and waits for its reply, 30 s unless said otherwise.
+    pub fn request<'a, V: Serialize + ?Sized>(&'a self, to: &'a str, event: &str, value: &V) -> Request<'a> {
+        self.bus.request(to, value).event(event)
+    }
+    /// Sends an event to another service, with a value as JSON, and returns its correlation id, by which its reply can be
+    /// [taken](Self::take). In a handler the event goes on with the correlation id of the one that is handled, and if
+    /// somebody asked for that one, the answer goes to him.
+    /// # Errors
+    /// What publishing says.
+    pub async fn send<V: Serialize + ?Sized>(&self, to: &str, event: &str, value: &V) -> Result<String> {
+        let context = Context::current();
+        let origin = context.as_ref().and_then(|context| Address::of(context.record()));
+        let carried = context.as_ref().and_then(Context::correlation_id);
+        let id = carried.map_or_else(|| Uuid::now_v7().to_string(), str::to_owned);
+        let inbox = self.bus.inbox().await?;
+        let addressed = |message: Message| match &origin {
+            Some(origin) => origin.write(message),
+            None => request::addressed(message, &inbox),
+        };
+        if let Some(context) = context.as_ref().filter(|_| origin.is_some()) {
+            context.leave_the_answer();
+        }
+        let publish = self.bus.publish(to, value).event(event).correlation_id(&*id);
+        publish.with(addressed).await?;
+        Ok(id)
+    }
+    /// The oldest event or reply that nobody else waits for; waits for one. Dropping the future loses nothing.
+    pub async fn receive(&self) -> Letter {
+        loop {
+            if let Some(letter) = self.mailbox.next(None).await {
+                return letter;
+            }
+        }
+    }
+    /// As [`receive`](Self::receive), for so long at most.
+    pub async fn poll(&self, limit: Duration) -> Option<Letter> {
+        self.mailbox.next(Some(Instant::now() + limit)).await
+    }
+    /// The event or reply with this correlation id; waits for it. While it is waited for, nobody else gets it.
+    /// # Errors
+    /// `Timeout`: it did not come within `limit`.
+    pub async fn take(&self, id: &str, limit: Duration) -> Result<Letter, RequestError> {
+        let letter = self.mailbox.take(id, Instant::now() + limit).await;
+        letter.ok_or(RequestError::Timeout(limit))
+    }
+    /// All that is here, by correlation id, without what somebody waits for. Of several with one id, the oldest; the others
+    /// are here the next time.
+    pub fn drain(&self) -> BTreeMap<String, Letter> {
+        self.mailbox.drain()
+    }
+    /// Runs the route of a letter, settles it by what its handler answers, and answers whoever asked.
+    /// # Errors
+    /// `Invalid`: the service has no router. The letter is then dropped, and an event comes again.
+    pub async fn dispatch(&self, letter: Letter) -> Result<Response> {
+        let Some(routes) = &self.routes else {
+            return Err(Error::invalid(format!("service `{}` has no router", self.name)));
+        };
+        let record = letter.record().clone();
+        let responder = Responder::of(&self.bus, &record);
+        let mut incoming = match &letter.delivery {
+            Some(delivery) => Incoming::of(delivery)?,
+            None => Incoming::by_hand(&record.to_message())?,
+        };
+        incoming.parts_mut().extensions.insert(responder.clone());
+        let source = Some(self.name.clone());
+        let carried = Carried {
+            source,
+            ..Carried::default()
+        };
+        let context = Context::new(record, Arc::new(carried)).answered_by(Some(responder.answered()));
+        let handling = async {
+            let mut response = routes.answer(incoming).await;
+            responder.answer(&mut response).await;
+            if let Some(delivery) = letter.delivery {
+                response.verdict.clone().settle(delivery);
+            }
+            response
+        };
+        Ok(Context::scope(Some(context), handling).await)
+    }
+    /// Replies that came when nobody waited for them, and those that nobody took by hand, within five minutes or among the
+    /// last 1 024, as late ones.
+    pub fn stray_replies(&self) -> Strays {
+        let strays = self.bus.stray_replies();
+        let late = strays.late + self.mailbox.given_up();
+        Strays { late, ..strays }
+    }
+    /// A handle for pausing and steering its subscription.
+    pub fn control(&self) -> &Control {
+        self.running.control()
+    }
+    /// Takes no more events, gives handlers that run `grace` to finish, stores what they settled, and leaves. Events that
+    /// nobody took are left to its other members, or to its next start.
+    /// # Errors
+    /// What ended it, if it was not this.
+    pub async fn stop(self, grace: Duration) -> Result<()> {
+        self.running.control().pause();
+        self.mailbox.close();
+        self.running.drain(grace).await
+    }
+}
