@@ -2,7 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/settings.md");
-const BEGIN: &str = "<!-- the table: written by `BUS_SETTINGS_BLESS=1 cargo test --features settings --test settings_docs` -->\n";
+const BEGIN: &str =
+    "<!-- the table: written by `BUS_TEST_BLESS=1 cargo test --features settings --test settings_docs` -->\n";
 const END: &str = "<!-- the end of the table -->\n";
 
 #[test]
@@ -11,7 +12,7 @@ fn the_table_is_that_of_the_code() {
     let (before, rest) = text.split_once(BEGIN).expect("the mark before the table");
     let (table, after) = rest.split_once(END).expect("the mark behind the table");
     let made = bus::settings::table_of_settings();
-    if std::env::var_os("BUS_SETTINGS_BLESS").is_some() {
+    if std::env::var_os("BUS_TEST_BLESS").is_some() {
         std::fs::write(FILE, format!("{before}{BEGIN}{made}{END}{after}")).unwrap();
         return;
     }
