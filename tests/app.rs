@@ -451,7 +451,8 @@ async fn dead_letters_go_where_the_part_says_else_the_application_else_the_setti
         .set("backend", "memory")
         .set("messaging_dead_letter_topic", "set.{topic}");
     let bus = Bus::from_settings(&settings).await.unwrap();
-    let builders: [(fn(Builder) -> Builder, &str); 3] = [
+    type Register = fn(Builder) -> Builder;
+    let builders: [(Register, &str); 3] = [
         (|app| app.register(worker(Renamed("t"))), "set.t"),
         (
             |app| app.dead_letter("app.{group}").register(worker(Renamed("t"))),
