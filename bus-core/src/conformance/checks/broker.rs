@@ -10,12 +10,14 @@ use std::{sync::Arc, time::Duration};
 
 /// Long enough for every connection to have noticed, and for a few attempts to come back in vain.
 const DOWN: Duration = Duration::from_secs(3);
-/// What a server may need to come up again on a busy machine, beyond the patience that everything else gets.
-const RESTART: Duration = Duration::from_secs(60);
+/// What a server may need to come up again on a busy machine counts beside everything else.
+fn patient(lab: &Lab) -> Lab {
+    lab.patient(lab.patience() * 2)
+}
 
 pub(crate) async fn a_restart_of_the_broker_loses_nothing(lab: &Lab) -> Proof {
     const COUNT: usize = 10_000;
-    let lab = &lab.patient(RESTART);
+    let lab = &patient(lab);
     let (publisher, reader) = (lab.bus().await?, lab.bus().await?);
     let topic = lab.topic(&publisher, "t", 4).await?;
     let (history, group) = (Arc::new(History::default()), lab.group("g"));
@@ -54,7 +56,7 @@ pub(crate) async fn a_restart_of_the_broker_loses_nothing(lab: &Lab) -> Proof {
 }
 
 pub(crate) async fn a_stopped_broker_is_waited_for(lab: &Lab) -> Proof {
-    let lab = &lab.patient(RESTART);
+    let lab = &patient(lab);
     let load = Load::start(lab).await?;
     lab.server()?.stop().await?;
     // Nothing is confirmed that has no place to be.
