@@ -37,7 +37,8 @@ impl Settings {
             }
         };
         let mut wrong = Vec::new();
-        for (key, node) in entries {
+        // A file's parser may give its keys in any order; what is wrong is told in the same one each time.
+        for (key, node) in BTreeMap::from_iter(entries) {
             if let Err(why) = settings.entry(&key, node, place) {
                 wrong.push(format!("{place}: {why}"));
             }
@@ -60,10 +61,10 @@ impl Settings {
                 .kind
                 .check(&text)
                 .map_err(|allowed| bad(setting, key, &text, &allowed))?;
-            if self.values.insert(setting.name, give(text, key)).is_some() {
+            if let Some(other) = self.values.insert(setting.name, give(text, key)) {
                 return Err(format!(
-                    "`{key}` is another name of `{}`, which is there too; leave one out",
-                    setting.name
+                    "`{key}` is the same setting as {}; leave one out",
+                    other.origin
                 ));
             }
             return Ok(());

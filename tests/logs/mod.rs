@@ -17,7 +17,12 @@ pub(crate) struct Logs(Arc<Mutex<Vec<String>>>);
 
 impl Logs {
     pub(crate) fn install(&self) -> DefaultGuard {
-        tracing::subscriber::set_default(self.clone())
+        let guard = tracing::subscriber::set_default(self.clone());
+        // Another thread may be registering a callsite right now, having seen no listener, and would turn it off for good:
+        // `tracing` does not exclude that. It takes microseconds.
+        std::thread::sleep(std::time::Duration::from_millis(20));
+        tracing::callsite::rebuild_interest_cache();
+        guard
     }
     /// The lines with this in them.
     pub(crate) fn with(&self, part: &str) -> Vec<String> {
