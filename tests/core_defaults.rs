@@ -210,3 +210,35 @@ async fn what_is_known_at_once_is_told_also_by_fire_and_forget() {
         ErrorKind::Closed
     );
 }
+
+/// A replay is no subscription of the application's: it begins at the first dead letter and stores what it does.
+#[tokio::test(start_paused = true)]
+async fn a_replay_takes_nothing_over_but_where_dead_letters_lie() {
+    const LETTERS: usize = 300;
+    let defaults = Defaults::default()
+        .start(Start::Latest)
+        .auto_commit(false)
+        .dead_letter("{topic}.{group}.failed");
+    let bus = bus(defaults).await;
+    let mut group = bus.subscribe(&T, "g").await.unwrap();
+    publish(&bus, LETTERS).await;
+    for _ in 0..LETTERS {
+        soon("one", group.next()).await.unwrap().unwrap().reject("no");
+    }
+    soon("a flush", group.flush()).await.unwrap();
+    let replayed = bus.dead_letters("t", "g").replay().await.unwrap();
+    assert_eq!(replayed.replayed, LETTERS as u64, "{replayed:?}");
+    for _ in 0..LETTERS {
+        soon("one again", group.next()).await.unwrap().unwrap().ack();
+    }
+    assert!(
+        bus.dead_letters("t", "g")
+            .read()
+            .await
+            .unwrap()
+            .next()
+            .await
+            .is_none()
+    );
+    group.close().await.unwrap();
+}

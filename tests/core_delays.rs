@@ -154,3 +154,26 @@ async fn movers_end_with_their_bus_closed_or_dropped() {
     drop(bus);
     until_movers(&memory, 0).await;
 }
+
+/// Each on its own worker: a task that is waited for wakes only the last who asked for it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn everybody_may_close_at_once() {
+    for _ in 0..200 {
+        let bus = memory(1).await;
+        // A mover is under way.
+        let message = Message::new("later");
+        bus.publish_message("t", message).delay(HOUR).await.unwrap();
+        let subscription = bus.subscribe(&T, "g").await.unwrap();
+        let closing: Vec<_> = (0..4)
+            .map(|_| {
+                let bus = bus.clone();
+                tokio::spawn(async move { bus.close().await })
+            })
+            .collect();
+        for closed in closing {
+            let closed = timeout(Duration::from_secs(20), closed).await;
+            closed.expect("every close ends").unwrap().unwrap();
+        }
+        drop(subscription);
+    }
+}

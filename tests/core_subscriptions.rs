@@ -372,3 +372,25 @@ async fn a_partition_that_held_too_much_of_the_window_goes_on_as_soon_as_it_does
     }
     assert_eq!(start.elapsed(), Duration::ZERO, "no ack was found by a timer");
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_contradicts_itself_is_refused() {
+    let (bus, ..) = double().await;
+    let nowhere = bus.subscribe(&T, "g").no_dead_letters();
+    let error = nowhere
+        .dead_letter_for("undecodable", "broken")
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Invalid);
+    // The ack of one subscription is not stored by another one's flush.
+    let mut one = subscribe(&bus).await;
+    let other = bus.subscribe(&T, "h").await.unwrap();
+    publish(&bus, None, "x").await;
+    let delivery = soon("a delivery", one.next()).await.unwrap().unwrap();
+    let error = delivery.ack_stored(&other.control()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Invalid);
+    let again = soon("it comes again", one.next()).await.unwrap().unwrap();
+    assert_eq!(again.attempt(), 2);
+    let value = again.ack_stored(&one.control()).await.unwrap();
+    assert_eq!(value.as_deref(), Some("x"));
+}

@@ -177,9 +177,14 @@ impl Bus {
     pub fn observe<T, C: Codec<T>>(&self, topic: &Topic<T, C>) -> Subscribe<T, C> {
         Subscribe::new(self.clone(), topic, None)
     }
-    /// The dead letters of a topic and group: to read them, put them back where they came from, or park them.
+    /// The dead letters of a topic and group: to read them, put them back where they came from, or park them. They are
+    /// looked for where the bus's [`Defaults`] say, else in `<topic>.<group>.dlq`.
     pub fn dead_letters(&self, topic: &str, group: &str) -> DeadLetters {
-        DeadLetters::new(self.clone(), topic, group)
+        let letters = DeadLetters::new(self.clone(), topic, group);
+        match self.0.defaults.dead_letters_of(topic, group) {
+            Some(kept) => letters.kept_in(kept),
+            None => letters,
+        }
     }
     /// Creates what is missing of these topics and waits until it is usable. Nothing is changed or deleted; a topic
     /// that has another number of partitions than asked for is reported in the log.

@@ -125,6 +125,10 @@ impl Control {
             None => Err(self.over()),
         }
     }
+    /// Whether this is that subscription's.
+    pub(crate) fn is_of(&self, shared: &Arc<Shared>) -> bool {
+        std::ptr::eq(self.shared.as_ptr(), Arc::as_ptr(shared))
+    }
     fn which(&self, topic: &str, partition: u32) -> Result<Which> {
         let unknown = || Error::invalid(format!("topic `{topic}` is not one of this subscription"));
         let number = self.topics.number(topic).ok_or_else(unknown)?;

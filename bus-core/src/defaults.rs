@@ -1,6 +1,6 @@
 //! What the publishes and subscriptions of a bus begin with.
 
-use crate::{Name, Stamp, Start, Subscribe};
+use crate::{Name, Stamp, Start, Subscribe, dead_letter_topic};
 use std::time::Duration;
 
 /// What the publishes and subscriptions of a bus begin with, where settings say so once for all of them. A subscription's
@@ -73,6 +73,12 @@ impl Defaults {
     pub fn stamp(mut self, stamp: Stamp) -> Self {
         self.stamp = Some(stamp);
         self
+    }
+    /// Where the dead letters of this topic and group go, if anything is said of it.
+    pub(crate) fn dead_letters_of(&self, topic: &str, group: &str) -> Option<Name> {
+        let template = self.dead_letter.as_ref()?;
+        // What makes no name could not have been subscribed with.
+        dead_letter_topic(template, topic, group).ok()
     }
     pub(crate) fn stamped(&self) -> Option<&Stamp> {
         self.stamp.as_ref()

@@ -170,10 +170,15 @@ impl<T> Delivery<T> {
     /// that is dropped, and a crash, lose the message; that is what at most once means. The next message of the key is
     /// delivered as soon as this one is acknowledged.
     /// # Errors
-    /// As [`Control::flush`]; the message may come again.
+    /// `Invalid` for the control of another subscription; else as [`Control::flush`]. The message may come again.
     pub async fn ack_stored(self, control: &Control) -> Result<Option<T>> {
         let Self { value, raw } = self;
         let (shared, shard) = (raw.shared.clone(), raw.shard);
+        if !control.is_of(&shared) {
+            return Err(Error::invalid(
+                "`ack_stored` needs the control of the message's own subscription",
+            ));
+        }
         raw.settle(Verdict::AckWith(Vec::new()));
         control.flush().await?;
         let held = shared.core.lock().flow.holds(shard);

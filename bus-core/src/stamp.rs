@@ -41,7 +41,7 @@ impl Stamp {
             return publish(batch);
         }
         let mut merge = Merge::new(batch.len());
-        let is_refused = |at: &usize| refused.iter().any(|(place, _)| place == at);
+        let is_refused = |at: &usize| refused.binary_search_by_key(at, |(place, _)| *place).is_ok();
         let (places, good): (Vec<_>, Vec<_>) = batch
             .into_iter()
             .enumerate()

@@ -110,9 +110,8 @@ impl Run {
         let topic: Topic<Bytes, Raw> = Topic::named(&*self.topic);
         let largest = letters.bus.backend().limits().message;
         let most = 4 * self.partitions as usize;
-        let subscribe = letters
-            .bus
-            .subscribe(&topic, &letters.replayer())
+        // Not by `Bus::subscribe`: what an application's subscriptions begin with is none of a replay's business.
+        let subscribe = Subscribe::new(letters.bus.clone(), &topic, Some(&letters.replayer()))
             .order(Order::None)
             .retry(Retry::default().forever())
             .no_dead_letters()

@@ -58,6 +58,8 @@ pub(crate) struct Delays {
     lines: Mutex<HashMap<Name, Arc<Line>>>,
     pub(super) stop: watch::Sender<Stop>,
     tasks: Mutex<Vec<JoinHandle<()>>>,
+    /// Whoever closes does so alone: a task's handle wakes only the last who polled it.
+    closing: tokio::sync::Mutex<()>,
     /// Topics that are subscribed to, and the one who looks for their delays.
     pub(super) watched: Mutex<Vec<Weak<Topics>>>,
     pub(super) look: Notify,
@@ -79,6 +81,7 @@ impl Delays {
             lines: Mutex::default(),
             stop: watch::Sender::default(),
             tasks: Mutex::default(),
+            closing: tokio::sync::Mutex::default(),
             watched: Mutex::default(),
             look: Notify::new(),
             watching: AtomicBool::new(false),
@@ -274,6 +277,7 @@ impl Delays {
     /// Ends movers, and waits for them and for what was taken and not passed on yet.
     pub(crate) async fn close(&self) {
         self.stop();
+        let _alone = self.closing.lock().await;
         // They stay in the list until they are over: a wait that is given up leaves them to the next one.
         poll_fn(|cx| {
             let mut tasks = self.tasks.lock();

@@ -1,6 +1,6 @@
 //! Joining: what a subscription needs before its first record.
 
-use super::{DeadLetters, JOIN, Subscribe};
+use super::{DeadLetters, JOIN, Kept, Subscribe};
 use crate::{
     Ack, Codec, Error, Name, Result, Scope, Source, Start, Subscriber, Subscription,
     flow::{Bound, Flow},
@@ -26,6 +26,12 @@ impl<T, C: Codec<T>> Subscribe<T, C> {
         }
         if self.settings.in_flight == 0 || self.settings.in_flight_bytes == 0 {
             return Err(Error::invalid("in_flight and in_flight_bytes must be at least 1"));
+        }
+        if self.dead_letters == Kept::Nowhere && !self.by_reason.is_empty() {
+            return Err(Error::invalid(
+                "`no_dead_letters` and `dead_letter_for` contradict each other: name a `dead_letter` topic for the other \
+                 reasons, or leave one of the two out",
+            ));
         }
         let dead_letters = DeadLetters::new(
             self.bus.admin(),

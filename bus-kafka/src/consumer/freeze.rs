@@ -87,6 +87,10 @@ impl Reader {
             return;
         }
         if !self.take_turn() {
+            // It is given back with a wake-up, which may come at once.
+            if let Some(doubt) = &mut self.doubt {
+                doubt.try_at = now + AGAIN;
+            }
             return;
         }
         let mut list = List::new();
