@@ -18,7 +18,7 @@ pub struct Bus {
     own: Arc<Own>,
     /// Where replies arrive, once somebody has asked. It keeps no bus alive.
     #[cfg(feature = "app")]
-    inbox: Arc<tokio::sync::OnceCell<Arc<crate::service::Inbox>>>,
+    inbox: Arc<crate::service::Slot>,
 }
 
 /// What differs between handles.
@@ -96,7 +96,7 @@ impl Bus {
     }
     #[cfg(feature = "app")]
     pub(crate) fn with_inbox(mut self, inbox: Arc<crate::service::Inbox>) -> Self {
-        self.inbox = Arc::new(tokio::sync::OnceCell::new_with(Some(inbox)));
+        self.inbox = Arc::new(crate::service::Slot::given(inbox));
         self
     }
     /// Asks whoever answers at `topic`, and waits for the reply: a consumer that
@@ -124,15 +124,15 @@ impl Bus {
     {
         crate::service::Request::new(self, self.publish(topic, value))
     }
-    /// Replies that came when nobody waited for them, since the first request.
+    /// Replies that came when nobody waited for them, since the inbox of replies was opened.
     #[cfg(feature = "app")]
     pub fn stray_replies(&self) -> crate::service::Strays {
-        self.inbox.get().map(|inbox| inbox.strays()).unwrap_or_default()
+        self.inbox.strays()
     }
     #[cfg(feature = "app")]
     pub(crate) async fn inbox(&self) -> Result<Arc<crate::service::Inbox>> {
-        let open = || crate::service::Inbox::open(&self.core, self.own.replies.clone(), None);
-        self.inbox.get_or_try_init(open).await.cloned()
+        let open = crate::service::Inbox::open(&self.core, self.own.replies.clone(), None);
+        self.inbox.get_or_open(open).await
     }
     /// The topic of [`publish_default`](Self::publish_default) (default `events`).
     pub fn default_topic(mut self, topic: impl Into<Name>) -> Self {

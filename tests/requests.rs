@@ -7,7 +7,7 @@ use apps::{Seen, every_backend, memory, read, soon, text, unique, until};
 use bus::{
     Bus, ErrorKind, Message, Result, TopicSpec,
     event::{Envelope, EventExt, header},
-    handler::{Failure, Payload, Reply, Running, State, consumer, consumer_with},
+    handler::{Failure, Payload, Reply, Running, State, Verdict, consumer, consumer_with},
     router::Router,
     service::{RequestError, Responder, Strays},
 };
@@ -297,4 +297,50 @@ async fn a_correlation_id_belongs_to_one_request_at_a_time() {
         matches!(ask().await.unwrap_err(), RequestError::Timeout(_)),
         "it is free again"
     );
+}
+
+#[tokio::test]
+async fn a_verdict_that_settles_nothing_is_a_refusal_and_said_once() {
+    let bus = memory().await;
+    bus.ensure_topics([TopicSpec::new("asked")]).await.unwrap();
+    async fn refuses(Payload(n): Payload<u32>) -> Verdict {
+        match n {
+            0 => Verdict::reject("not that one"),
+            _ => Verdict::Nack {
+                after: None,
+                error: "not now".to_owned(),
+            },
+        }
+    }
+    let running = consumer("asked", "g", refuses).answer_requests();
+    let running = running.start(&bus).await.unwrap();
+    for (n, expected) in [(0, "error 500 \"not that one\""), (1, "error 500 \"not now\"")] {
+        let error = soon("an answer", bus.request("asked", &n).into_future()).await;
+        assert_eq!(error.unwrap_err().to_string(), expected);
+    }
+    // Done with their answers: neither is tried again.
+    running.drain(GRACE).await.unwrap();
+    assert_eq!(bus.stray_replies(), Strays::default());
+}
+
+#[tokio::test]
+async fn who_waits_is_told_when_replies_are_not_read_any_more_and_the_next_one_asks_anew() {
+    let bus = memory().await.reply_topic("replies");
+    let running = answered(&bus, "sums").await;
+    assert!(bus.request("sums", &2).await.is_ok());
+    bus.ensure_topics([TopicSpec::new("nobody")]).await.unwrap();
+    let asking = {
+        let bus = bus.clone();
+        tokio::spawn(async move { bus.request("nobody", &1).timeout(10 * GRACE).await })
+    };
+    read(&bus, "nobody", 1).await;
+    bus.admin().delete("replies").await.unwrap();
+    let error = soon("being told", asking).await.unwrap().unwrap_err();
+    assert!(
+        matches!(&error, RequestError::Bus(error) if error.kind() == ErrorKind::Closed),
+        "{error}"
+    );
+    let reply = soon("a reply", bus.request("sums", &3).into_future()).await;
+    assert_eq!(reply.unwrap().json::<u32>().unwrap(), 6);
+    running.drain(GRACE).await.unwrap();
 }

@@ -7,7 +7,9 @@ use super::{
     waiting::{Expected, Strays, Waiting},
 };
 use crate::event;
-use bus_core::{Bus, Bytes, Control, Delivery, ErrorKind, Name, Raw, Result, Start, Topic, TopicSpec};
+use bus_core::{
+    Bus, Bytes, Control, Delivery, ErrorKind, LossPolicy, Name, Raw, Result, Start, Topic, TopicSpec,
+};
 use std::{sync::Arc, time::Duration};
 use uuid::Uuid;
 
@@ -48,6 +50,8 @@ impl Inbox {
             .observe(&replies)
             .partitions([partition])
             .start(Start::Latest)
+            // What retention took was waited for by nobody any more.
+            .on_data_loss(LossPolicy::GoOn)
             .await?;
         let (instance, waiting) = (id.simple().to_string(), Arc::new(Waiting::default()));
         let control = reading.control();
@@ -59,9 +63,11 @@ impl Inbox {
                 std::future::ready(())
             }
         };
-        let name = topic.clone();
+        let (name, told) = (topic.clone(), waiting.clone());
         tokio::spawn(async move {
-            if let Err(error) = reading.for_each(1, handler).await
+            let ended = reading.for_each(1, handler).await;
+            told.close();
+            if let Err(error) = ended
                 && error.kind() != ErrorKind::Closed
             {
                 tracing::error!(topic = &*name, %error, "replies are not read any more");
@@ -74,6 +80,10 @@ impl Inbox {
             waiting,
             control,
         }))
+    }
+    /// Replies are not read any more: its topic was deleted, or reading it failed for good.
+    pub(crate) fn is_over(&self) -> bool {
+        self.waiting.is_closed()
     }
     pub(crate) fn strays(&self) -> Strays {
         self.waiting.strays()

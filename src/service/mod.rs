@@ -19,6 +19,7 @@ mod named;
 mod reply;
 mod request;
 mod respond;
+mod slot;
 mod waiting;
 
 pub(crate) use inbox::Inbox;
@@ -27,4 +28,5 @@ pub use named::{RunningService, Service};
 pub use reply::{ErrorReply, Reply, RequestError, header};
 pub use request::Request;
 pub use respond::Responder;
+pub(crate) use slot::Slot;
 pub use waiting::Strays;

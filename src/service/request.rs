@@ -48,10 +48,12 @@ impl<'a> Request<'a> {
     /// Waits for so many replies, from as many who were asked: all of them, or those that came in time. An error reply is one
     /// of them.
     /// # Errors
-    /// `Bus`: it was not sent.
+    /// `Bus`: it was not sent; `Timeout`: nor was it in time.
     pub async fn gather(self, replies: usize) -> Result<Vec<Result<Reply, ErrorReply>>, RequestError> {
-        let until = Instant::now() + self.limit;
-        let mut expected = self.send(replies).await?;
+        let (limit, until) = (self.limit, Instant::now() + self.limit);
+        let mut expected = timeout_at(until, self.send(replies))
+            .await
+            .map_err(|_| RequestError::Timeout(limit))??;
         let mut there = Vec::new();
         while there.len() < replies
             && let Ok(Some(reply)) = timeout_at(until, expected.next()).await

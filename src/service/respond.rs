@@ -117,7 +117,8 @@ impl Responder {
         if !self.is_asked() {
             return;
         }
-        let failure = response.failure.take();
+        // A handler may say it with a verdict of its own, too.
+        let failure = response.failure.take().or_else(|| refusal(&response.verdict));
         if failure.is_some() && !matches!(response.verdict, Verdict::AckWith(_)) {
             response.verdict = Verdict::Ack;
         }
@@ -135,6 +136,14 @@ impl Responder {
         if let Err(error) = sent {
             tracing::warn!(%error, "an answer was not stored; whoever asked will wait in vain");
         }
+    }
+}
+
+/// What a verdict that settles nothing means for whoever asked.
+fn refusal(verdict: &Verdict) -> Option<Failure> {
+    match verdict {
+        Verdict::Ack | Verdict::AckWith(_) => None,
+        Verdict::Nack { error, .. } | Verdict::Reject { error, .. } => Some(Failure::new(error.clone())),
     }
 }
 

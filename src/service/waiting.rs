@@ -32,6 +32,8 @@ struct State {
     over: HashMap<String, bool>,
     order: VecDeque<String>,
     strays: Strays,
+    /// Nobody reads replies any more.
+    closed: bool,
 }
 
 #[derive(Debug)]
@@ -44,6 +46,9 @@ impl Waiting {
     /// Waits for so many replies, until they are here or what is returned is dropped.
     pub(super) fn expect(self: &Arc<Self>, id: &str, replies: usize) -> Result<Expected, RequestError> {
         let mut state = self.lock();
+        if state.closed {
+            return Err(Error::closed("the inbox of replies").into());
+        }
         if state.waiters.len() >= MOST {
             let text = format!("{MOST} requests wait for their replies: try again when some have come");
             return Err(Error::new(ErrorKind::Unavailable, text).into());
@@ -85,6 +90,15 @@ impl Waiting {
             state.waiters.remove(id);
             state.remember(id, true);
         }
+    }
+    /// Nothing will be delivered any more: who waits is told, and so is who comes.
+    pub(super) fn close(&self) {
+        let mut state = self.lock();
+        state.closed = true;
+        state.waiters.clear();
+    }
+    pub(super) fn is_closed(&self) -> bool {
+        self.lock().closed
     }
     pub(super) fn strays(&self) -> Strays {
         self.lock().strays
