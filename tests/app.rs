@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use bus::{
     Bus, Delivery, ErrorKind, Topic, TopicSpec,
     app::{App, Builder, Ended, Reads, Runnable},
-    handler::{Consumer, Failure, Running, consumer},
+    handler::{Acknowledge, Consumer, Failure, Running, consumer},
     worker::{Runner, Worker, worker},
 };
 use doubles::soon;
@@ -346,6 +346,45 @@ async fn the_second_signal_forces_the_end_and_a_deadline_ends_it_too() {
         "{:?}",
         now.elapsed()
     );
+}
+
+/// Acknowledged before it is handled, so nothing is in flight; the handler runs all the same.
+#[tokio::test(start_paused = true)]
+async fn what_was_acknowledged_before_is_finished_too() {
+    for (grace, finishes) in [(10 * SECOND, true), (SECOND, false)] {
+        let rig = Rig::new().await;
+        rig.bus.ensure_topics([TopicSpec::new("clicks")]).await.unwrap();
+        let (began, done) = (Arc::new(Notify::new()), Arc::new(Mutex::new(false)));
+        let handler = {
+            let (began, done) = (began.clone(), done.clone());
+            move || {
+                let (began, done) = (began.clone(), done.clone());
+                async move {
+                    began.notify_one();
+                    tokio::time::sleep(5 * SECOND).await;
+                    *done.lock().unwrap() = true;
+                }
+            }
+        };
+        let clicks = consumer("clicks", "g", handler).acknowledge(Acknowledge::Before);
+        let app = rig.app().register(clicks).grace(grace).build().unwrap();
+        let signal = Arc::new(Notify::new());
+        let stop = signal.clone();
+        let running = tokio::spawn(app.run_until(move || {
+            let stop = stop.clone();
+            async move { stop.notified().await }
+        }));
+        rig.bus.publish("clicks", &1).await.unwrap();
+        soon("it is handled", began.notified()).await;
+        let now = Instant::now();
+        signal.notify_one();
+        let ended = soon("the end", running).await.unwrap();
+        assert_eq!(
+            (ended.code(), *done.lock().unwrap()),
+            if finishes { (0, true) } else { (124, false) }
+        );
+        assert!(now.elapsed() <= 6 * SECOND, "{:?}", now.elapsed());
+    }
 }
 
 #[tokio::test(start_paused = true)]

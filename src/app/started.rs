@@ -4,8 +4,14 @@ use super::{Ended, builder::App};
 use crate::Bus;
 use bus_core::{Control, Error, Name, Result};
 use futures_util::{StreamExt, future::BoxFuture, stream::FuturesUnordered};
-use std::{fmt, time::Duration};
-use tokio::{runtime::Handle, time::Instant};
+use std::{collections::HashSet, fmt, time::Duration};
+use tokio::{
+    runtime::Handle,
+    time::{Instant, timeout_at},
+};
+
+/// A handler that is cancelled needs a turn to end.
+const TURN: Duration = Duration::from_secs(1);
 
 /// An application that runs. [Stop](Self::stop) it; dropping it stops it too, without waiting for anything.
 #[must_use = "dropping it stops the application"]
@@ -15,6 +21,8 @@ pub struct Started {
     /// In the order in which they were started.
     parts: Vec<(String, Control)>,
     ends: FuturesUnordered<BoxFuture<'static, (usize, Result<()>)>>,
+    /// The numbers of those that have ended.
+    over: HashSet<usize>,
 }
 
 pub(super) async fn all(app: App) -> Result<Started> {
@@ -23,6 +31,7 @@ pub(super) async fn all(app: App) -> Result<Started> {
         buses: app.buses,
         parts: Vec::new(),
         ends: FuturesUnordered::new(),
+        over: HashSet::new(),
     };
     for item in app.items {
         let title = item.title();
@@ -60,6 +69,7 @@ impl Started {
     /// What ended a part, with its name.
     pub async fn ended(&mut self) -> Result<()> {
         while let Some((number, result)) = self.ends.next().await {
+            self.over.insert(number);
             let title = &self.parts[number].0;
             result.map_err(|e| e.context(format!("{title} ended")))?;
             tracing::info!(app = &*self.name, "{title} ended");
@@ -83,11 +93,27 @@ impl Started {
                 .await;
             in_time &= Instant::now() < deadline || control.stats().in_flight == 0;
             let drained = drained.map_err(|e: Error| e.context(format!("{title} ended")));
-            tracing::info!(app = &*self.name, "{title} stopped");
             result = result.and(drained);
-            self.parts.pop();
+            // A message that was acknowledged before it was handled is settled, and its handler may run all the same.
+            in_time &= self.is_over(self.parts.len() - 1, deadline).await;
+            if let Some((title, _)) = self.parts.pop() {
+                tracing::info!(app = &*self.name, "{title} stopped");
+            }
         }
         (result, in_time)
+    }
+    /// Whether all handlers of a part that was drained have returned in time.
+    async fn is_over(&mut self, number: usize, deadline: Instant) -> bool {
+        let until = deadline.max(Instant::now() + TURN);
+        while !self.over.contains(&number) {
+            match timeout_at(until, self.ends.next()).await {
+                // What it ended with is what draining it said.
+                Ok(Some((ended, _))) => self.over.insert(ended),
+                Ok(None) => return true,
+                Err(_) => return false,
+            };
+        }
+        true
     }
     /// How it ended once it is stopped and closed.
     pub(super) async fn finish(mut self, grace: Duration, cause: Result<()>) -> Ended {

@@ -2,7 +2,13 @@
 
 use bus_core::{Control, Error, ErrorKind, Result};
 use std::time::Duration;
-use tokio::task::JoinHandle;
+use tokio::{
+    task::{JoinError, JoinHandle},
+    time::{Instant, timeout_at},
+};
+
+/// A handler that is cancelled needs a turn to end.
+const TURN: Duration = Duration::from_secs(1);
 
 /// A consumer that runs. Dropping it does not stop it: [`drain`](Self::drain) does.
 #[derive(Debug)]
@@ -24,20 +30,34 @@ impl Running {
         self.task.is_finished()
     }
     /// Takes no more messages, gives handlers that run `grace` to finish, stores what they settled, leaves the group, and
-    /// waits for all that.
+    /// waits for all that. A handler that runs longer is cancelled at its next await.
     /// # Errors
-    /// What ended it, if it was not this.
-    pub async fn drain(self, grace: Duration) -> Result<()> {
+    /// What ended it, if it was not this; `Timeout` where a handler of a message that was acknowledged before did not
+    /// finish.
+    pub async fn drain(mut self, grace: Duration) -> Result<()> {
+        let deadline = Instant::now() + grace;
         let drained = self.control.drain(grace).await;
-        self.ended().await.and(drained)
+        let until = deadline.max(Instant::now() + TURN);
+        match timeout_at(until, &mut self.task).await {
+            Ok(ended) => told(ended).and(drained),
+            Err(_) => {
+                self.task.abort();
+                let text = "a handler of a message that was acknowledged before it ran was cancelled";
+                drained.and(Err(Error::new(ErrorKind::Timeout, text)))
+            }
+        }
     }
     /// Waits until it has ended. Dropping the future does not stop it.
     /// # Errors
     /// What ended it; `Ok` after a drain.
     pub async fn ended(self) -> Result<()> {
-        self.task.await.unwrap_or_else(|error| {
-            let text = format!("the task of a consumer ended: {error}");
-            Err(Error::new(ErrorKind::Other, text))
-        })
+        told(self.task.await)
     }
+}
+
+fn told(ended: std::result::Result<Result<()>, JoinError>) -> Result<()> {
+    ended.unwrap_or_else(|error| {
+        let text = format!("the task of a consumer ended: {error}");
+        Err(Error::new(ErrorKind::Other, text))
+    })
 }
