@@ -58,6 +58,10 @@ pub(super) fn outcome(topic: &str, report: Report, message: &Message) -> Result<
 
 fn failed(topic: &str, code: Code) -> Error {
     match code {
+        // The topic went, or its client was replaced, with this in its queue; the publisher itself goes on.
+        Code::DESTROY => Error::unavailable(format!(
+            "publishing to `{topic}`: the client let go of the message; publish it again"
+        )),
         Code::UNKNOWN_TOPIC_OR_PART | Code::UNKNOWN_TOPIC_LOCAL => Error::topic_missing(topic),
         Code::PURGE_QUEUE => Error::unavailable(format!(
             "publishing to `{topic}`: a message before this one failed, so it was not sent"
