@@ -4,7 +4,7 @@ use super::{Failure, Lab, Proof};
 use std::{fmt, future::poll_fn, pin::pin, task::Poll};
 
 /// How often a future is polled before it counts as one that never ends.
-const MOST: usize = 400;
+const MOST: usize = 2_000;
 /// So many moments are tried one by one; of those after them ever fewer.
 const EACH: usize = 16;
 
