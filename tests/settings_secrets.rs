@@ -202,3 +202,26 @@ async fn connecting_tells_no_secret() {
         clean("logs", &line);
     }
 }
+
+/// Where a password has what would be punctuation elsewhere, more is masked rather than less.
+#[test]
+fn passwords_with_odd_characters_are_masked_whole() {
+    for url in [
+        "kafka://me:pa,CANARY@h:1",
+        "redis://:a?CANARY@h:1",
+        "kafka://h:1?sasl.password=a:CANARY@b",
+    ] {
+        let settings = Settings::new().url(url);
+        let shown = format!("{settings} {settings:?}");
+        assert!(!shown.contains("CANARY") && !shown.contains("pa,"), "{shown}");
+    }
+    let several = Settings::new().set(
+        "kafka_schema_registry_url",
+        "http://a:p,CANARY@r:1,http://b:CANARY@s:1",
+    );
+    let shown = several.to_string();
+    assert!(!shown.contains("CANARY") && shown.contains("@s:1"), "{shown}");
+    let settings = Settings::new().brokers(["SASL_SSL://me:CANARY@h:9092"]);
+    let error = format!("{:?}", settings.check().expect_err("no login belongs there"));
+    assert!(!error.contains("CANARY"), "{error}");
+}

@@ -116,7 +116,8 @@ impl Settings {
 
 /// A value that is not allowed: key, value and what is; the value is left out where it may be a secret.
 pub(super) fn bad(setting: &Setting, key: &str, text: &str, allowed: &str) -> String {
-    if setting.kind.is_secret() {
+    // An address with a login in it, where none belongs, holds a password as well.
+    if setting.kind.is_secret() || text.contains('@') {
         return format!("the value of `{key}` is not accepted; write {allowed}");
     }
     format!("`{key}` is `{}`; write {allowed}", text.escape_debug())

@@ -14,10 +14,11 @@ impl Settings {
         let values = self.values.iter().map(|(name, given)| {
             let text = match table::setting(name).map(|setting| setting.kind) {
                 Some(Kind::Secret) | None => MASK.to_owned(),
-                // Registries may be several.
+                // Registries may be several; any other comma may be one of a password's.
                 Some(Kind::Url(_)) => given
                     .reveal()
-                    .split(',')
+                    .replace(",http", "\nhttp")
+                    .lines()
                     .map(masked_url)
                     .collect::<Vec<_>>()
                     .join(","),
