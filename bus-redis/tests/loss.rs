@@ -3,8 +3,7 @@
 
 mod common;
 
-use bus_core::{Backend, Done, ErrorKind, Event, Message, Scope, Start, TopicSpec};
-use bus_redis::Redis;
+use bus_core::{Backend, Done, ErrorKind, Event, Message, Scope, Start};
 use common::{member::Member, server::Server, *};
 
 fn numbered(from: usize, to: usize) -> Vec<Message> {
@@ -22,15 +21,7 @@ fn losses(member: &Member) -> Vec<(u128, u128)> {
 #[tokio::test(flavor = "multi_thread")]
 async fn confirmed_records_that_a_restart_lost_are_told_to_publishers_and_readers() {
     let server = Server::start(&[]);
-    let backend = Redis::connect_url(&format!("{}?ttl=2s", server.url()))
-        .await
-        .unwrap();
-    let topic = unique("orders");
-    backend
-        .admin()
-        .create(&[TopicSpec::new(topic.clone())])
-        .await
-        .unwrap();
+    let (backend, topic) = server.with_topic("?ttl=2s").await;
     let publisher = backend.publisher().await.unwrap();
     let mut member = Member::join(&backend, group(&topic, &unique("g"))).await;
     let everyone = source(&topic, Scope::Everyone { partitions: None }, Start::Earliest);
@@ -80,15 +71,7 @@ async fn confirmed_records_that_a_restart_lost_are_told_to_publishers_and_reader
 #[tokio::test(flavor = "multi_thread")]
 async fn a_restart_that_lost_nothing_is_no_loss_and_a_new_epoch() {
     let server = Server::start(&["--appendonly", "yes"]);
-    let backend = Redis::connect_url(&format!("{}?ttl=2s", server.url()))
-        .await
-        .unwrap();
-    let topic = unique("orders");
-    backend
-        .admin()
-        .create(&[TopicSpec::new(topic.clone())])
-        .await
-        .unwrap();
+    let (backend, topic) = server.with_topic("?ttl=2s").await;
     let publisher = backend.publisher().await.unwrap();
     publish(&publisher, &topic, numbered(0, 10)).await;
     let everyone = source(&topic, Scope::Everyone { partitions: None }, Start::Earliest);
@@ -239,15 +222,7 @@ async fn a_destroyed_group_goes_on_where_it_was_or_ends_with_a_reason() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_commit_of_another_history_is_not_stored() {
     let server = Server::start(&[]);
-    let backend = Redis::connect_url(&format!("{}?ttl=9s", server.url()))
-        .await
-        .unwrap();
-    let topic = unique("orders");
-    backend
-        .admin()
-        .create(&[TopicSpec::new(topic.clone())])
-        .await
-        .unwrap();
+    let (backend, topic) = server.with_topic("?ttl=9s").await;
     let publisher = backend.publisher().await.unwrap();
     let mut member = Member::join(&backend, group(&topic, &unique("g"))).await;
     let kept = publish(&publisher, &topic, numbered(0, 5)).await;

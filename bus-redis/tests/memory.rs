@@ -122,15 +122,7 @@ async fn a_full_server_takes_new_members_commits_and_releases() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_server_holds_publishers_back_and_lets_consumers_go_on() {
     let server = Server::start(&["--maxmemory", "8mb", "--maxmemory-policy", "noeviction"]);
-    let backend = Redis::connect_url(&format!("{}?publish.timeout=2s", server.url()))
-        .await
-        .unwrap();
-    let topic = unique("orders");
-    backend
-        .admin()
-        .create(&[TopicSpec::new(topic.clone())])
-        .await
-        .unwrap();
+    let (backend, topic) = server.with_topic("?publish.timeout=2s").await;
     let publisher = backend.publisher().await.unwrap();
     let mut stored = 0;
     let refused = loop {

@@ -3,23 +3,10 @@
 
 mod common;
 
-use bus_core::{Backend, ErrorKind, Event, Message, TopicSpec};
+use bus_core::{Backend, ErrorKind, Event, Message};
 use bus_redis::Redis;
 use common::{member::Member, server::Server, *};
 use std::time::Duration;
-
-async fn on(server: &Server, ttl: &str) -> (Redis, bus_core::Name) {
-    let backend = Redis::connect_url(&format!("{}?ttl={ttl}", server.url()))
-        .await
-        .unwrap();
-    let topic = unique("orders");
-    backend
-        .admin()
-        .create(&[TopicSpec::new(topic.clone())])
-        .await
-        .unwrap();
-    (backend, topic)
-}
 
 fn number(server: &Server, field: &str) -> u64 {
     server.info(field).parse().unwrap()
@@ -28,7 +15,7 @@ fn number(server: &Server, field: &str) -> u64 {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_is_a_replica_for_a_while_holds_everybody_back() {
     let server = Server::start(&[]);
-    let (backend, topic) = on(&server, "2s").await;
+    let (backend, topic) = server.with_topic("?ttl=2s").await;
     let publisher = backend.publisher().await.unwrap();
     let mut member = Member::join(&backend, group(&topic, &unique("g"))).await;
     publish(&publisher, &topic, vec![Message::new("0")]).await;
@@ -73,7 +60,7 @@ async fn a_server_that_is_a_replica_for_a_while_holds_everybody_back() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_key_that_holds_something_else_ends_the_topic_without_a_spin() {
     let server = Server::start(&[]);
-    let (backend, topic) = on(&server, "9s").await;
+    let (backend, topic) = server.with_topic("?ttl=9s").await;
     let publisher = backend.publisher().await.unwrap();
     publish(&publisher, &topic, vec![Message::new("0")]).await;
     let mut member = Member::join(&backend, group(&topic, &unique("g"))).await;
@@ -100,7 +87,7 @@ async fn a_key_that_holds_something_else_ends_the_topic_without_a_spin() {
 #[tokio::test(flavor = "multi_thread")]
 async fn killed_connections_cost_nothing() {
     let server = Server::start(&[]);
-    let (backend, topic) = on(&server, "2s").await;
+    let (backend, topic) = server.with_topic("?ttl=2s").await;
     let publisher = backend.publisher().await.unwrap();
     let mut member = Member::join(&backend, group(&topic, &unique("g"))).await;
     member.until(|m| m.owned.len() == 1).await;
@@ -153,7 +140,7 @@ async fn a_server_that_loads_its_data_is_waited_for() {
         "1024",
     ];
     let server = Server::start(&[&slowly[..], &["--enable-debug-command", "yes"]].concat());
-    let (backend, topic) = on(&server, "2s").await;
+    let (backend, topic) = server.with_topic("?ttl=2s").await;
     let publisher = backend.publisher().await.unwrap();
     let mut member = Member::join(&backend, group(&topic, &unique("g"))).await;
     publish(&publisher, &topic, vec![Message::new("0")]).await;
@@ -184,7 +171,7 @@ async fn a_cluster_without_all_its_slots_is_waited_for() {
             .command::<String>(&["CLUSTER", "INFO"])
             .contains("cluster_state:ok")
         {
-            break on(&server, "2s").await;
+            break server.with_topic("?ttl=2s").await;
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     };

@@ -1,13 +1,22 @@
 //! A redis-server of one's own, for what would disturb others.
 
-use bus_brokers::{Redis, RedisOptions, RedisVersion};
+use bus_brokers::{Redis as Broker, RedisOptions, RedisVersion};
+use bus_core::Name;
+use bus_redis::Redis;
 
 pub struct Server {
     pub port: u16,
-    redis: Redis,
+    redis: Broker,
 }
 
 impl Server {
+    /// A backend on it, with these options behind its URL, and a new topic of one partition.
+    pub async fn with_topic(&self, options: &str) -> (Redis, Name) {
+        let url = format!("{}{options}", self.url());
+        let backend = Redis::connect_url(&url).await.unwrap();
+        let topic = super::new_topic(&backend, 1).await;
+        (backend, topic)
+    }
     /// The oldest supported version, with these settings.
     pub fn start(arguments: &[&str]) -> Self {
         Self::with(RedisOptions::new(), arguments)
@@ -18,7 +27,7 @@ impl Server {
     }
     fn with(options: RedisOptions, arguments: &[&str]) -> Self {
         let options = arguments.iter().fold(options, |options, word| options.arg(word));
-        let redis = Redis::start(options).unwrap();
+        let redis = Broker::start(options).unwrap();
         let port = redis.url().rsplit(':').next().unwrap().parse().unwrap();
         Self { port, redis }
     }
