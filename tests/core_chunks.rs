@@ -168,6 +168,36 @@ async fn what_was_collected_is_returned_when_its_partition_leaves_or_is_paused()
 }
 
 #[tokio::test(start_paused = true)]
+async fn whoever_collects_rests_while_another_partition_leaves() {
+    let (bus, _, fault) = double(2).await;
+    let subscription = bus.subscribe(&T, "g").await.unwrap();
+    let (starting, mut started) = mpsc::unbounded_channel();
+    let handler = move |chunk: Vec<Delivery<String>>| {
+        let starting = starting.clone();
+        async move {
+            starting.send(chunk[0].partition()).unwrap();
+            std::future::pending::<()>().await;
+            drop(chunk);
+        }
+    };
+    let running = tokio::spawn(subscription.for_each_chunk(2, SECOND * 3600, 2, handler));
+    publish(&bus, (0..3).map(|n| plain(n).to_partition(u32::from(n == 2)))).await;
+    assert_eq!(soon("a full chunk", started.recv()).await, Some(0));
+    // The message of partition 1 is collected meanwhile, and the handler of partition 0 does not come to an end.
+    idle().await;
+    let shard = fault.gained().into_iter().find(|s| s.partition == 0).unwrap();
+    let grace = SECOND * 3600;
+    fault.event(Event::Losing { shard, grace });
+    idle().await;
+    let before = fault.asked();
+    idle().await;
+    assert!(fault.asked() <= before + 1, "the pump turns for nothing");
+    publish(&bus, [plain(3).to_partition(1)]).await;
+    assert_eq!(soon("the other chunk", started.recv()).await, Some(1));
+    running.abort();
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_was_collected_when_it_is_dropped_or_drained_is_the_same_attempt_later() {
     for drained in [true, false] {
         let (bus, ..) = double(1).await;

@@ -138,6 +138,7 @@ impl Shared {
             return Err(stopped);
         }
         let collected = core.flow.collected(places.map(|(slot, _)| slot));
+        core.flow.is_watched();
         core.collecting = Some(cx.waker().clone());
         Ok(collected)
     }
@@ -245,7 +246,7 @@ impl Core {
     }
     /// Those who collect look whether they are to go on.
     fn hurry(&mut self) {
-        if self.flow.has_turned() {
+        if self.collecting.is_some() && self.flow.has_turned() {
             self.collecting.take().into_iter().for_each(Waker::wake);
         }
     }

@@ -4,6 +4,7 @@ use super::{
     machine::Flow,
     slots::{NIL, State},
 };
+use crate::Shard;
 use std::time::Instant;
 
 /// What is to become of records that are being collected.
@@ -13,6 +14,16 @@ pub enum Collected {
     Go,
     /// More may come; the oldest could run since then.
     Since(Instant),
+}
+
+/// What decides about records that are being collected, beside themselves.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Circumstances {
+    /// The shards that hand out.
+    running: Vec<Shard>,
+    /// Nothing can join them.
+    full: bool,
+    draining: bool,
 }
 
 impl Flow {
@@ -39,11 +50,24 @@ impl Flow {
             None => Collected::Go,
         }
     }
-    /// Whether the answers to [`Self::may_begin`] and [`Self::collected`] may be others than before.
+    fn circumstances(&self) -> Circumstances {
+        Circumstances {
+            running: self.live().filter(|s| s.runs()).map(|s| s.shard).collect(),
+            full: self.is_starved() || self.gated,
+            draining: self.draining.is_some(),
+        }
+    }
+    /// Whoever collects knows how things are now.
+    pub fn is_watched(&mut self) {
+        (self.circumstances, self.followed) = (self.circumstances(), false);
+    }
+    /// Whether the answers to [`Self::may_begin`] and [`Self::collected`] may be others than when they were given. True once
+    /// for each turn, or who collects and the pump would wake each other for as long as a shard is stopped.
     pub fn has_turned(&mut self) -> bool {
-        let followed = std::mem::take(&mut self.followed);
-        let stopped = || self.live().any(|s| !s.runs());
-        followed || self.is_starved() || self.gated || self.draining.is_some() || stopped()
+        let now = self.circumstances();
+        let turned = std::mem::take(&mut self.followed) || now != self.circumstances;
+        self.circumstances = now;
+        turned
     }
     /// Whether one of these deliveries was taken, and all of them are over: settled, or taken too. [`Self::step`] first.
     pub fn are_void(&self, places: &[(u32, u64)]) -> bool {

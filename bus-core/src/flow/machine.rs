@@ -1,6 +1,7 @@
 //! The machine: events, verdicts and the time go in; records, commits and releases come out.
 
 use super::{
+    collect::Circumstances,
     config,
     control::Control,
     lanes::Lanes,
@@ -83,6 +84,8 @@ pub struct Flow {
     pub(super) alarm: bool,
     /// A record has come to wait behind one that is out.
     pub(super) followed: bool,
+    /// As whoever collects knows them.
+    pub(super) circumstances: Circumstances,
     /// Commits that were begun, that ended, and that somebody waits for.
     pub(super) begun: u64,
     pub(super) ended: u64,
@@ -122,6 +125,7 @@ impl Flow {
             starved: false,
             alarm: false,
             followed: false,
+            circumstances: Circumstances::default(),
             begun: 0,
             ended: 0,
             wanted: 0,
@@ -170,7 +174,7 @@ impl Flow {
     /// Whether a step of a reader made work for the pump: room, a shard to resume, a commit, or an earlier [`Self::deadline`] than it knows.
     pub fn wants_pump(&mut self) -> bool {
         let starved = self.starved && self.room().messages > 0;
-        let half = !self.busy && self.is_half();
+        let half = self.settings.auto_commit && !self.busy && self.is_half();
         let alarm = std::mem::take(&mut self.alarm);
         starved || half || alarm || self.failure.is_some() || self.can_resume() || self.is_leaving()
     }

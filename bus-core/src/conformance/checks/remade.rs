@@ -1,7 +1,7 @@
 //! A topic that is deleted and made again while everybody uses it is another topic.
 
 use crate::{
-    Bus, Delivery, ErrorKind, Start,
+    Bus, Delivery, ErrorKind, Outcome, Receipt, Start,
     conformance::{
         Failure, History, Lab, Proof,
         lab::Feed,
@@ -12,7 +12,10 @@ use crate::{
 use bytes::Bytes;
 use std::{
     collections::BTreeMap,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -99,6 +102,37 @@ pub(crate) async fn nothing_of_a_deleted_topic_settles_the_next(lab: &Lab) -> Pr
     Ok(())
 }
 
+/// What was confirmed, in order, by partition: where, which, and whether it was sent when the new topic was there.
+#[derive(Default)]
+struct Stored(BTreeMap<u32, Vec<(Option<u128>, String, bool)>>);
+
+impl Stored {
+    fn push(&mut self, receipt: &Receipt, id: String, is_new: bool) {
+        let of = self.0.entry(receipt.partition).or_default();
+        of.push((receipt.position, id, is_new));
+    }
+    /// What the new topic has to have: what was sent when it was there, and all since positions went back, where they do.
+    fn in_the_new_one(&self) -> impl Iterator<Item = &String> {
+        self.0.values().flat_map(|of| {
+            let (mut begin, mut last) = (of.len(), None);
+            // Where one is not told, it stands with what follows.
+            let mut untold = 0;
+            for (i, (position, _, is_new)) in of.iter().enumerate() {
+                if *is_new {
+                    begin = begin.min(i);
+                }
+                if let Some(position) = position {
+                    if last.is_some_and(|last| *position <= last) {
+                        begin = begin.min(untold);
+                    }
+                    (last, untold) = (Some(*position), i + 1);
+                }
+            }
+            of[begin..].iter().map(|(_, id, _)| id)
+        })
+    }
+}
+
 pub(crate) async fn publishers_and_members_survive_a_new_topic(lab: &Lab) -> Proof {
     let (bus, other, third) = (lab.bus().await?, lab.bus().await?, lab.bus().await?);
     let topic = lab.topic(&bus, "t", 4).await?;
@@ -113,16 +147,19 @@ pub(crate) async fn publishers_and_members_survive_a_new_topic(lab: &Lab) -> Pro
         );
     }
     let begun = Instant::now();
+    let is_made = AtomicBool::new(false);
     let publishing = async {
         let mut refused: Vec<(ErrorKind, String)> = Vec::new();
+        let mut stored = Stored::default();
         let mut stored_again = 0;
-        // Until both members were told, and 40 rounds are stored in the new topic.
+        // Until both members were told, and 40 rounds are stored that began when the new topic was there.
         for n in 0.. {
             ensure!(
                 begun.elapsed() < lab.takeover() * 4,
                 "publishing does not go on: {:?}",
                 refused.last()
             );
+            let is_new = is_made.load(Ordering::Acquire);
             let batch = (0..8).map(|key| keyed(format_args!("k{key}"), n)).collect();
             let outcomes = lab
                 .within_time(
@@ -131,15 +168,16 @@ pub(crate) async fn publishers_and_members_survive_a_new_topic(lab: &Lab) -> Pro
                     bus.publish_batch(topic.name(), batch),
                 )
                 .await?;
-            for outcome in &outcomes {
-                if let Err(unsent) = outcome {
-                    refused.push((unsent.error().kind(), unsent.to_string()));
+            for (key, outcome) in outcomes.iter().enumerate() {
+                match outcome {
+                    Ok(Outcome::Stored(receipt)) => stored.push(receipt, format!("k{key}:{n}"), is_new),
+                    Ok(other) => return Err(Failure::new(format!("a publish ended as {other:?}"))),
+                    Err(unsent) => refused.push((unsent.error().kind(), unsent.to_string())),
                 }
             }
-            stored_again +=
-                usize::from(members.iter().all(Member::has_ended) && outcomes.iter().all(Result::is_ok));
+            stored_again += usize::from(is_new && outcomes.iter().all(Result::is_ok));
             if stored_again == 40 {
-                return Ok(refused);
+                return Ok((refused, stored));
             }
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
@@ -158,11 +196,13 @@ pub(crate) async fn publishers_and_members_survive_a_new_topic(lab: &Lab) -> Pro
         lab.poll("the topic can be made anew", || async {
             Ok(third.ensure_topics([topic.spec()]).await.is_ok())
         })
-        .await
+        .await?;
+        is_made.store(true, Ordering::Release);
+        Ok::<_, Failure>(())
     };
     let (published, remade) = tokio::join!(publishing, remaking);
     remade?;
-    let refused = published?;
+    let (refused, stored) = published?;
     let typed = [
         ErrorKind::TopicMissing,
         ErrorKind::DataLoss,
@@ -185,9 +225,13 @@ pub(crate) async fn publishers_and_members_survive_a_new_topic(lab: &Lab) -> Pro
     let mut reader = lab.join(lab.subscribe(&third, &topic, &group)).await?;
     let log = lab.join(third.observe(&topic).until(Start::Latest)).await?;
     let expected = lab.until_end(log).await?;
+    let lost: Vec<_> = stored
+        .in_the_new_one()
+        .filter(|id| expected.binary_search(id).is_err())
+        .collect();
     ensure!(
-        expected.len() >= 320,
-        "{} messages are in the new topic",
+        lost.is_empty(),
+        "{lost:?} were confirmed, and are not in the new topic of {} messages",
         expected.len()
     );
     let (mut came, mut last) = (Vec::new(), BTreeMap::new());
