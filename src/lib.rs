@@ -49,10 +49,10 @@ pub use bus::{Bus, Destination};
 pub use bus_core::{
     Ack, Admin, Backend, Backoff, Batch, Bytes, Chunks, Codec, Control, Defaults, Delivery, Done, Entry,
     Error, ErrorKind, Event, Expired, GroupSpec, Headers, HeadersView, Health, Limits, LossPolicy, Member,
-    MemberSpec, Message, Name, Notice, Order, Outcome, Pending, Publish, Published, Publisher, PublisherExt,
-    Raw, Receipt, Record, Result, Retry, Room, Scope, Seen, Shard, Source, Stamp, Start, Stateless, Stats,
-    Subscribe, Subscriber, Subscription, Token, TopicLag, TopicSpec, Unconfirmed, Unsent, check_name,
-    dead_letter_topic, partition, position,
+    MemberSpec, Message, Name, Notice, Order, Outcome, Pending, Prepared, Publish, Published, Publisher,
+    PublisherExt, Raw, Receipt, Record, Result, Retry, Room, Scope, Seen, Shard, Source, Stamp, Start,
+    Stateless, Stats, Subscribe, Subscriber, Subscription, Token, TopicLag, TopicSpec, Unconfirmed, Unsent,
+    check_name, dead_letter_topic, partition, position,
 };
 pub use bus_core::{
     DeadLetter, DeadLetters, OpenLetters, Origin, Refused, Replay, ReplayProgress, Replayed, is_derived,

@@ -324,6 +324,8 @@ async fn more_outputs_than_a_commit_carries_are_refused_and_the_subscription_goe
     let mut subscription = bus.subscribe(&T, "g").retry(retry).await.unwrap();
     publish(&bus, None, "1").await;
     let delivery = soon("a delivery", subscription.next()).await.unwrap().unwrap();
+    let refused = delivery.prepare(outputs(3)).await.unwrap_err();
+    assert_eq!(refused, ErrorKind::Invalid, "and still to be settled");
     let refused = delivery.ack_with(outputs(3)).unwrap_err();
     assert_eq!(refused, ErrorKind::Invalid);
     let dead = bus::Topic::<String, Raw>::new("t.g.dlq");
@@ -333,7 +335,8 @@ async fn more_outputs_than_a_commit_carries_are_refused_and_the_subscription_goe
     assert!(error.contains("3 outputs"), "{error}");
     publish(&bus, None, "2").await;
     let delivery = soon("a delivery", subscription.next()).await.unwrap().unwrap();
-    delivery.ack_with(outputs(2)).unwrap();
+    let prepared = delivery.prepare(outputs(2)).await.unwrap();
+    delivery.ack_prepared(prepared);
     for _ in 0..2 {
         let output = soon("an output", subscription.next()).await.unwrap().unwrap();
         assert_eq!(output.value(), "out");

@@ -136,13 +136,7 @@ impl<T> Delivery<T> {
     /// An output that is [delayed](Message::delay) goes to where delayed messages wait. Where that is not known yet, the
     /// delivery is settled a little later than this returns, and has failed if the output's topic is missing.
     pub fn ack_with(self, outputs: impl IntoIterator<Item = (impl Into<Name>, Message)>) -> Result<()> {
-        let mut outputs: Vec<(Name, Message)> = outputs
-            .into_iter()
-            .map(|(topic, message)| (topic.into(), message))
-            .collect();
-        let stamped = self.raw.shared.outputs.stamp(&mut outputs);
-        let checked = stamped.and_then(|()| check_outputs(&outputs, self.raw.shared.limits));
-        match checked.and_then(|()| self.raw.shared.outputs.route(outputs)) {
+        match self.route(outputs) {
             Ok(Routed::Now(outputs)) => self.raw.settle(Verdict::AckWith(outputs)),
             Ok(Routed::Later(asking)) => {
                 let raw = self.raw;
@@ -160,6 +154,34 @@ impl<T> Delivery<T> {
             }
         }
         Ok(())
+    }
+    /// Does with outputs what [`ack_with`](Self::ack_with) does before it settles, for who has something to do in between
+    /// that must not be done where they are refused; [`ack_prepared`](Self::ack_prepared) then settles. Waits where it is
+    /// not known yet where delayed outputs wait. Nothing is settled; dropping the future changes nothing.
+    /// # Errors
+    /// As `ack_with`, and `TopicMissing` for a delayed output. The delivery is still to be settled.
+    pub async fn prepare(
+        &self,
+        outputs: impl IntoIterator<Item = (impl Into<Name>, Message)>,
+    ) -> Result<Prepared> {
+        match self.route(outputs)? {
+            Routed::Now(outputs) => Ok(Prepared(outputs)),
+            Routed::Later(asking) => asking.await.map(Prepared),
+        }
+    }
+    /// [`ack_with`](Self::ack_with) with outputs that were accepted for this delivery.
+    pub fn ack_prepared(self, outputs: Prepared) {
+        self.raw.settle(Verdict::AckWith(outputs.0));
+    }
+    fn route(&self, outputs: impl IntoIterator<Item = (impl Into<Name>, Message)>) -> Result<Routed> {
+        let mut outputs: Vec<(Name, Message)> = outputs
+            .into_iter()
+            .map(|(topic, message)| (topic.into(), message))
+            .collect();
+        let shared = &self.raw.shared;
+        shared.outputs.stamp(&mut outputs)?;
+        check_outputs(&outputs, shared.limits)?;
+        shared.outputs.route(outputs)
     }
     /// As [`ack_with`](Self::ack_with), with outputs that nobody looks at any more.
     pub(crate) fn ack_with_as_it_is(self, outputs: Vec<(Name, Message)>) {
@@ -302,6 +324,11 @@ impl<T> Delivery<T> {
         (self.raw.slot, self.raw.stamp)
     }
 }
+
+/// Outputs that were accepted for a delivery, see [`Delivery::prepare`].
+#[derive(Debug)]
+#[must_use = "they are stored by `ack_prepared`"]
+pub struct Prepared(Vec<(Name, Message)>);
 
 fn check_outputs(outputs: &[(Name, Message)], limits: Limits) -> Result<()> {
     let (count, most) = (outputs.len(), limits.outputs);

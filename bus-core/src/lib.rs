@@ -59,7 +59,7 @@ pub use dead_letters::{
     DeadLetter, DeadLetters, OpenLetters, Origin, Refused, Replay, ReplayProgress, Replayed,
 };
 pub use defaults::Defaults;
-pub use delivery::Delivery;
+pub use delivery::{Delivery, Prepared};
 pub use driver::{
     Ack, Admin, Backend, Done, Event, Limits, Outcome, Publisher, Receipt, Room, Scope, Shard, Source,
     Subscriber, Token, Unsent,

@@ -12,6 +12,8 @@ use std::{
 
 tokio::task_local! {
     static CURRENT: Option<Context>;
+    /// Of a worker that is in the middle of a batch.
+    static BATCH: Arc<Carried>;
 }
 
 /// What is carried from the message that a handler reads to those that it publishes.
@@ -83,6 +85,16 @@ impl Context {
     /// Runs `work` in a context, or in none.
     pub async fn scope<F: Future>(context: Option<Self>, work: F) -> F::Output {
         CURRENT.scope(context, work).await
+    }
+    /// Runs `work` for a batch, which has no one cause and so no context, but each of its messages can have
+    /// [one](Self::in_batch).
+    pub(crate) async fn scope_of_batch<F: Future>(carried: Arc<Carried>, work: F) -> F::Output {
+        BATCH.scope(carried, Self::scope(None, work)).await
+    }
+    /// Of one message of the batch that the running task is in the middle of.
+    pub(crate) fn in_batch(record: Record) -> Self {
+        let carried = BATCH.try_with(Clone::clone).unwrap_or_default();
+        Self::new(record, carried)
     }
     pub(crate) fn record(&self) -> &Record {
         &self.record

@@ -1,6 +1,8 @@
 //! A consumer: a group of a topic, and the handler of its messages.
 
-use super::{Failure, Handler, HandlerService, Incoming, IntoResponse, Response, Route, Running, Slot};
+use super::{
+    Failure, Handler, HandlerService, Incoming, IntoResponse, Response, Route, Running, Slot, caught,
+};
 use crate::{
     Bus,
     event::{Carried, Context},
@@ -118,7 +120,7 @@ impl Consumer {
         self
     }
     /// Answers [requests](Bus::request): what the handler returns ([`Reply`](super::Reply)) goes back to whoever asked, and so
-    /// does a failure, with its text and [status](Failure::status); nothing returned is answered by `null`. A request is
+    /// does a failure or a panic, with its text and [status](Failure::status); nothing returned is answered by `null`. A request is
     /// done with its answer: one that failed is not tried again here, because whoever asked decides about that. Messages
     /// that ask for nothing are handled as ever. Only one group of a topic should answer.
     pub fn answer_requests(mut self) -> Self {
@@ -276,10 +278,7 @@ impl Face {
     async fn handle(self: Arc<Self>, delivery: Delivery<Bytes>) {
         let incoming = match Incoming::of(&delivery) {
             Ok(incoming) => incoming,
-            Err(error) => {
-                tell(&delivery, &error);
-                return delivery.undecodable(error);
-            }
+            Err(error) => return self.refuse(delivery, error).await,
         };
         let record = &incoming.parts().record;
         let responder = self.answering.as_ref().map(|bus| Responder::of(bus, record));
@@ -294,6 +293,22 @@ impl Face {
                     tracing::debug!(%error, "an ack was not stored; its message is left to whoever gets it")
                 }
             },
+        }
+    }
+    /// It is no event: a dead letter, unless somebody waits for an answer.
+    async fn refuse(&self, delivery: Delivery<Bytes>, error: Error) {
+        tell(&delivery, &error);
+        let responder = self
+            .answering
+            .as_ref()
+            .map(|bus| Responder::of(bus, delivery.record()));
+        match responder.filter(Responder::is_asked) {
+            Some(responder) => {
+                let mut response = Failure::undecodable(error).into_response();
+                responder.answer(&mut response).await;
+                response.verdict.settle(delivery);
+            }
+            None => delivery.undecodable(error),
         }
     }
     async fn settle_after(
@@ -318,12 +333,14 @@ impl Face {
         }
     }
     async fn respond(&self, mut incoming: Incoming, responder: Option<Responder>) -> Response {
-        let Some(responder) = responder else {
-            return self.route.clone().answer(incoming).await;
-        };
-        incoming.parts_mut().extensions.insert(responder.clone());
-        let mut response = self.route.clone().answer(incoming).await;
-        responder.answer(&mut response).await;
+        if let Some(responder) = &responder {
+            incoming.parts_mut().extensions.insert(responder.clone());
+        }
+        let answered = caught(self.route.clone().answer(incoming)).await;
+        let mut response = answered.unwrap_or_else(Failure::into_response);
+        if let Some(responder) = responder {
+            responder.answer(&mut response).await;
+        }
         response
     }
     async fn only_tell(&self, incoming: Incoming, responder: Option<Responder>) {

@@ -1,5 +1,6 @@
 //! Handlers: async functions that are called for each message, with extractors and layers.
 
+mod caught;
 mod consumer;
 mod extract;
 mod extractors;
@@ -11,6 +12,7 @@ mod response;
 mod route;
 mod running;
 
+pub(crate) use caught::{caught, caught_call};
 pub use consumer::{Acknowledge, Consumer, consumer, consumer_with};
 pub use extract::{FromIncoming, FromParts, FromRef, InPart, Whole, is_extractor};
 pub use extractors::{Attempt, Coded, Correlation, Event, Extension, Key, Origin, Payload, State};

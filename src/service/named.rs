@@ -9,7 +9,7 @@ use super::{
 use crate::{
     Bus,
     event::{Carried, Context, EventExt},
-    handler::{Consumer, Incoming, Response, Running, State, consumer, consumer_with},
+    handler::{Consumer, Incoming, IntoResponse, Response, Running, State, caught, consumer, consumer_with},
     router::Routes,
 };
 use bus_core::{Bytes, Control, Delivery, Error, Message, Name, Record, Result, TopicSpec};
@@ -209,7 +209,8 @@ impl RunningService {
         };
         let context = Context::new(record, Arc::new(carried)).answered_by(Some(responder.answered()));
         let handling = async {
-            let mut response = routes.answer(incoming).await;
+            let answered = caught(routes.answer(incoming)).await;
+            let mut response = answered.unwrap_or_else(IntoResponse::into_response);
             responder.answer(&mut response).await;
             if let Some(delivery) = letter.delivery {
                 response.verdict.clone().settle(delivery);

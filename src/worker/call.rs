@@ -4,11 +4,10 @@ use super::{Worker, output};
 use crate::{
     Topic,
     event::{Carried, Context},
-    handler::{Failure, IntoResponse},
+    handler::{Failure, IntoResponse, caught, caught_call},
 };
-use bus_core::{Codec, Delivery};
-use futures_util::FutureExt;
-use std::{any::Any, future::Future, panic::AssertUnwindSafe, sync::Arc};
+use bus_core::{Codec, Delivery, Prepared};
+use std::{future::Future, sync::Arc};
 
 /// A worker that runs.
 pub(super) struct Calls<W: Worker<C, O>, C, O> {
@@ -37,7 +36,8 @@ where
     pub(super) async fn batch(self: Arc<Self>, tasks: Vec<Delivery<W::Input>>) {
         let count = tasks.len();
         // A batch has no one cause; each output has that of its message.
-        let working = Context::scope(None, caught(async { self.worker.process_batch(&tasks).await }));
+        let work = caught(async { self.worker.process_batch(&tasks).await });
+        let working = Context::scope_of_batch(self.carried.clone(), work);
         let failed = match working.await {
             Ok(outcomes) if outcomes.len() == count => {
                 for (task, outcome) in tasks.into_iter().zip(outcomes) {
@@ -65,28 +65,17 @@ where
         Context::new(task.record().clone(), self.carried.clone())
     }
     async fn settle(&self, task: Delivery<W::Input>, outcome: Result<Option<W::Output>, Failure>) {
-        let outcome = outcome.and_then(|made| {
-            let message = match (&self.output, &made) {
-                (Some(topic), Some(made)) => {
-                    let shape = |message| self.worker.shape(&task, made, message);
-                    let message = output::message(topic, &task, made, self.limit, shape)?;
-                    Some((topic.name().to_owned(), message))
-                }
-                _ => None,
-            };
-            Ok((made, message))
-        });
+        let outcome = match outcome {
+            Ok(made) => self.prepared(&task, made).await,
+            Err(failure) => Err(failure),
+        };
         match outcome {
-            Ok((made, message)) => {
+            Ok((made, outputs)) => {
                 let hook = async { self.worker.on_success(&task, made.as_ref()).await };
                 self.hook("on_success", &task, hook).await;
-                match message {
+                match outputs {
                     None => task.ack(),
-                    Some(output) => {
-                        if let Err(error) = task.ack_with([output]) {
-                            tracing::warn!(worker = self.name, %error, "an output was refused; its message is tried again");
-                        }
-                    }
+                    Some(outputs) => task.ack_prepared(outputs),
                 }
             }
             Err(failure) => {
@@ -99,6 +88,20 @@ where
                 failure.into_response().verdict.settle(task);
             }
         }
+    }
+    /// What was made, and as an output that the ack can carry: what cannot be carried is no success.
+    async fn prepared(
+        &self,
+        task: &Delivery<W::Input>,
+        made: Option<W::Output>,
+    ) -> Result<(Option<W::Output>, Option<Prepared>), Failure> {
+        let (Some(topic), Some(value)) = (&self.output, &made) else {
+            return Ok((made, None));
+        };
+        let shape = |message| self.worker.shape(task, value, message);
+        let message = caught_call(|| output::message(topic, task, value, self.limit, shape)).flatten()?;
+        let outputs = task.prepare([(topic.name().to_owned(), message)]).await?;
+        Ok((made, Some(outputs)))
     }
     /// A hook is not the work: one that panics leaves the outcome as it is.
     async fn hook(&self, what: &str, task: &Delivery<W::Input>, hook: impl Future<Output = ()>) {
@@ -121,12 +124,11 @@ where
     }
 }
 
-/// A panic is a failure like others: the message is to have its tries, its hook, and the reason in its dead letter.
-async fn caught<R>(work: impl Future<Output = R>) -> Result<R, Failure> {
-    let panicked = |panic: Box<dyn Any + Send>| {
-        let text = panic.downcast_ref::<&str>().copied();
-        let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-        Failure::new(format!("panicked: {}", text.unwrap_or("without a text")))
-    };
-    AssertUnwindSafe(work).catch_unwind().await.map_err(panicked)
+/// One message of a batch by itself: what it publishes is of this message, and its panic is its own.
+pub(super) async fn alone<T, R>(
+    task: &Delivery<T>,
+    work: impl Future<Output = Result<R, Failure>>,
+) -> Result<R, Failure> {
+    let context = Context::in_batch(task.record().clone());
+    Context::scope(Some(context), caught(work)).await.flatten()
 }

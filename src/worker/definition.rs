@@ -1,5 +1,6 @@
 //! What a worker is.
 
+use super::call::alone;
 use crate::{Json, Topic, handler::Failure};
 use bus_core::{Delivery, Message, Order, Retry};
 use std::{future::Future, time::Duration};
@@ -71,7 +72,8 @@ pub trait Worker<C = Json, O = C>: Send + Sync + 'static {
     /// them, since nobody knows whose is missing. A batch holds one message of a key at most, see [`Chunks`](crate::Chunks);
     /// with few keys, and messages that need no order, set [`ORDER`](Self::ORDER) to [`Order::None`].
     ///
-    /// The default calls `process` for each, one after the other.
+    /// The default calls `process` for each, one after the other, and each as it is called without batches: a panic fails its
+    /// message alone, and what is published there is of that message. A panic of one's own fails the whole batch.
     fn process_batch(
         &self,
         tasks: &[Delivery<Self::Input>],
@@ -79,7 +81,7 @@ pub trait Worker<C = Json, O = C>: Send + Sync + 'static {
         async move {
             let mut outcomes = Vec::with_capacity(tasks.len());
             for task in tasks {
-                outcomes.push(self.process(task).await);
+                outcomes.push(alone(task, async { self.process(task).await }).await);
             }
             outcomes
         }
@@ -90,7 +92,9 @@ pub trait Worker<C = Json, O = C>: Send + Sync + 'static {
         let _ = (task, output);
         message
     }
-    /// Called once a message is done, before its ack is stored: after a crash it may be called again.
+    /// Called once a message is done and its output accepted, so that nothing but the loss of its partition keeps it from
+    /// being settled; before its ack is stored: after a crash it may be called again. An output that is refused is a failure
+    /// of its message.
     fn on_success(
         &self,
         task: &Delivery<Self::Input>,
