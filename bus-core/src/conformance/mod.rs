@@ -2,7 +2,7 @@
 //!
 //! A backend author implements [`Harness`] and writes one line, which becomes one test per check:
 //!
-//! ```ignore
+//! ```text
 //! bus_core::conformance!(MyHarness::new());
 //! ```
 //!

@@ -10,9 +10,14 @@
 //!
 //! A layer is put around a backend before the bus is made, in any order and number:
 //!
-//! ```ignore
-//! let health = Health::new(Arc::new(backend));
+//! ```
+//! # use bus_core::{Backend, Bus, layer::{Health, Trace}};
+//! # use std::sync::Arc;
+//! # async fn layered(backend: Arc<dyn Backend>) -> bus_core::Result<()> {
+//! let health = Health::new(backend);
 //! let bus = Bus::new(Arc::new(Trace::new(Arc::new(health.clone())))).await?;
+//! # Ok(())
+//! # }
 //! ```
 //!
 //! What a layer sees is batches, so its cost is a batch's: a box for each call that is asynchronous, and what it counts.

@@ -29,12 +29,16 @@ const TRACEPARENT: &str = "traceparent";
 ///
 /// The trace context travels in headers. Core knows no OpenTelemetry, so [`inject`](Self::inject) takes a closure:
 ///
-/// ```ignore
-/// let traced = Trace::new(backend).inject(|headers| {
-///     // With `tracing-opentelemetry`: the context of the span `publish`, by the global propagator.
-///     let context = tracing::Span::current().context();
-///     global::get_text_map_propagator(|p| p.inject_context(&context, &mut Carrier(headers)));
-/// });
+/// ```
+/// # use bus_core::{Backend, layer::Trace};
+/// # fn traced(backend: std::sync::Arc<dyn Backend>, current_context: fn() -> Option<String>) -> Trace {
+/// Trace::new(backend).inject(move |headers| {
+///     // With `tracing-opentelemetry`: the global propagator writes the context of `Span::current()`, the span `publish`.
+///     if let Some(parent) = current_context() {
+///         headers.set("traceparent", parent);
+///     }
+/// })
+/// # }
 /// ```
 ///
 /// The other way, a handler reads `delivery.headers().text("traceparent")` and makes it the parent, or a link, of its own

@@ -16,6 +16,11 @@
 //! Each step is said aloud in one line on standard error; standard output stays the caller's own.
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a failed test is a panic"))]
 
+/// The code of the README compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
 #[cfg(feature = "docker")]
 mod docker;
 mod engine;

@@ -23,11 +23,16 @@ use tokio::{
 /// A fault never breaks the contract: it does what a broker, a network or a slow disk may do, and the bus has to keep
 /// its promises all the same. No message is delivered twice by this layer itself, none is lost, and none is altered.
 ///
-/// ```ignore
-/// let faults = Faults::new(Arc::new(Memory::new()), Plan::seeded(7).one_in(20, Fault::LostReply));
+/// ```
+/// # use bus_core::{Backend, Bus, layer::{Fault, Faults, Plan}};
+/// # use std::{sync::Arc, time::Duration};
+/// # async fn tested(backend: Arc<dyn Backend>) -> bus_core::Result<()> {
+/// let faults = Faults::new(backend, Plan::seeded(7).one_in(20, Fault::LostReply));
 /// let bus = Bus::new(Arc::new(faults.clone())).await?;
 /// faults.next(Fault::TakenAway);       // the next records' partition, besides what the plan has
 /// faults.down(Duration::from_secs(3)); // the broker is gone for three seconds
+/// # Ok(())
+/// # }
 /// ```
 #[derive(Clone, Debug)]
 pub struct Faults {
