@@ -27,6 +27,8 @@ struct Own {
     #[cfg(feature = "app")]
     source: Option<Name>,
     #[cfg(feature = "app")]
+    audit: Option<Arc<crate::event::Audit>>,
+    #[cfg(feature = "app")]
     replies: Name,
     default_topic: Name,
     creator: Option<Arc<Creator>>,
@@ -44,6 +46,8 @@ impl Bus {
         let own = Own {
             #[cfg(feature = "app")]
             source: None,
+            #[cfg(feature = "app")]
+            audit: None,
             #[cfg(feature = "app")]
             replies: "bus.replies".into(),
             default_topic: "events".into(),
@@ -85,6 +89,31 @@ impl Bus {
     #[cfg(feature = "app")]
     pub(crate) fn source(&self) -> Option<&Name> {
         self.own.source.as_ref()
+    }
+    /// Keeps an audit trail: whatever is published through this handle records, in the header `bus-trail`, who sent what and when, and
+    /// when it was received. Whoever handles a message that has a trail goes on with it, whether his bus keeps one or not;
+    /// this begins it, and says how much of it is kept.
+    ///
+    /// ```
+    /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+    /// use bus::{Bus, event::{Audit, EventExt, Trail}};
+    /// let bus = Bus::connect("memory://").await?.create_topics(true).event_source("shop").audit_trail(Audit::new().digests());
+    /// bus.publish("orders", "bread").event("order.placed").await?;
+    /// # let mut orders = bus.observe(&bus::Topic::<String>::new("orders")).await?;
+    /// # let order = orders.next().await.transpose()?.unwrap();
+    /// let trail = Trail::of(order.record());              // handlers have it as an argument: `trail: Trail`
+    /// assert_eq!(trail[0].to_string(), "shop order.placed");
+    /// # Ok::<_, bus::Error>(()) }).unwrap();
+    /// ```
+    #[cfg(feature = "app")]
+    pub fn audit_trail(mut self, audit: crate::event::Audit) -> Self {
+        Arc::make_mut(&mut self.own).audit = Some(audit.into());
+        self
+    }
+    /// What is recorded in trails, if they are kept.
+    #[cfg(feature = "app")]
+    pub(crate) fn audit(&self) -> Option<&Arc<crate::event::Audit>> {
+        self.own.audit.as_ref()
     }
     /// The topic in which replies to this bus's requests arrive, said before the first one (default `bus.replies`; it is made if
     /// it is missing). Any number of programs can share one: each reads one of its partitions, and leaves others' replies.
@@ -210,11 +239,15 @@ impl Bus {
         let creator = self.own.creator.as_ref();
         creator.filter(|_| !self.core.is_disabled())
     }
-    /// Says who an event is from.
+    /// Says who an event is from, and where it has been.
     fn sign(&self, message: &mut Message) {
         #[cfg(feature = "app")]
         if let Some(source) = &self.own.source {
             crate::event::sign(&mut message.headers, source);
+        }
+        #[cfg(feature = "app")]
+        if let Some(audit) = &self.own.audit {
+            crate::event::record(message, audit, self.own.source.as_ref());
         }
         #[cfg(not(feature = "app"))]
         let _ = message;

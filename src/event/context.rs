@@ -1,6 +1,7 @@
 //! What is carried from the message that a handler reads to those that it publishes.
 
-use super::{ext, header};
+use super::{Audit, Trail, audit, ext, header};
+use crate::Bus;
 use bus_core::{Headers, Message, Name, Record, Result, Stamp};
 use std::{
     future::Future,
@@ -8,6 +9,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering::Relaxed},
     },
+    time::SystemTime,
 };
 
 tokio::task_local! {
@@ -22,7 +24,8 @@ tokio::task_local! {
 /// unless it says otherwise itself:
 /// - the correlation id of the message that is handled, else its id: the first event of a chain names the chain;
 /// - the id of the message that is handled as its causation id;
-/// - those headers of it that the handler was told to carry.
+/// - those headers of it that the handler was told to carry;
+/// - its audit trail, if it has one, with a hop for what is published.
 ///
 /// A message without id and correlation id leaves no trace in what follows from it.
 ///
@@ -38,6 +41,7 @@ tokio::task_local! {
 pub struct Context {
     record: Record,
     carried: Arc<Carried>,
+    received: SystemTime,
     /// Set by whoever lets somebody else answer.
     answered: Option<Arc<AtomicBool>>,
 }
@@ -49,6 +53,19 @@ pub(crate) struct Carried {
     pub(crate) headers: Vec<Name>,
     /// Who what it publishes is from.
     pub(crate) source: Option<Name>,
+    /// What it records in trails.
+    pub(crate) audit: Option<Arc<Audit>>,
+}
+
+impl Carried {
+    /// What is said of the bus through which it publishes.
+    pub(crate) fn by(self, bus: &Bus) -> Arc<Self> {
+        Arc::new(Self {
+            source: bus.source().cloned(),
+            audit: bus.audit().cloned(),
+            ..self
+        })
+    }
 }
 
 impl Context {
@@ -56,8 +73,13 @@ impl Context {
         Self {
             record,
             carried,
+            received: SystemTime::now(),
             answered: None,
         }
+    }
+    pub(crate) fn received_at(mut self, received: SystemTime) -> Self {
+        self.received = received;
+        self
     }
     pub(crate) fn answered_by(mut self, answered: Option<Arc<AtomicBool>>) -> Self {
         self.answered = answered;
@@ -74,7 +96,7 @@ impl Context {
         let headers = headers.into_iter().map(Into::into).collect();
         let carried = Carried {
             headers,
-            source: None,
+            ..Carried::default()
         };
         Self::new(record.clone(), Arc::new(carried))
     }
@@ -109,6 +131,10 @@ impl Context {
     /// The id of the message that is handled.
     pub fn causation_id(&self) -> Option<&str> {
         self.record.headers().text(header::ID)
+    }
+    /// Where the message that is handled has been.
+    pub fn trail(&self) -> Trail {
+        Trail::received(&self.record, self.received)
     }
     fn pass_on(&self, headers: &mut Headers) {
         let inherited = [
@@ -155,15 +181,30 @@ pub(crate) fn stamp() -> Stamp {
 
 /// Gives a message what the running task's context carries.
 pub(crate) fn inherit(message: &mut Message) {
-    let headers = &mut message.headers;
-    let _ = CURRENT.try_with(|current| {
+    with(|current| {
         if let Some(context) = current {
-            context.pass_on(headers);
-            if let Some(source) = &context.carried.source {
-                ext::sign(headers, source);
+            let carried = &context.carried;
+            context.pass_on(&mut message.headers);
+            if let Some(source) = &carried.source {
+                ext::sign(&mut message.headers, source);
             }
+            audit::leave(
+                message,
+                carried.audit.as_deref(),
+                carried.source.as_ref(),
+                current,
+            );
         }
     });
+}
+
+/// Looks at the running task's context.
+pub(super) fn with(look: impl FnOnce(Option<&Context>)) {
+    let mut look = Some(look);
+    let mut now = |context: Option<&Context>| look.take().into_iter().for_each(|look| look(context));
+    if CURRENT.try_with(|current| now(current.as_ref())).is_err() {
+        now(None);
+    }
 }
 
 fn on_publish(message: &mut Message) -> Result<()> {

@@ -27,6 +27,8 @@ pub mod header {
     pub const CONTENT_TYPE: &str = "content-type";
     /// The topic to which an answer is to go.
     pub const REPLY_TO: &str = "bus-reply-to";
+    /// Where the event has been ([`Trail`](crate::event::Trail)), as JSON.
+    pub const TRAIL: &str = "bus-trail";
 }
 
 /// What is said of an event beside its payload. Everything may be absent, since a topic carries foreign messages too.

@@ -4,8 +4,9 @@
 //! every backend. [`EventExt`] writes them, [`Envelope`] reads them; messages in the structured mode
 //! (`application/cloudevents+json`) are read as if they had come in the binary one. [`EventObject`] is for services that
 //! carry everything in the body. A [`Context`] takes correlation and causation from what a handler reads to what
-//! it publishes.
+//! it publishes, and the [`Trail`] of where an event has been, if a bus [keeps one](crate::Bus::audit_trail).
 
+mod audit;
 mod context;
 mod emit;
 mod envelope;
@@ -13,7 +14,10 @@ mod ext;
 mod object;
 mod structured;
 mod time;
+mod trail;
 
+pub use audit::Audit;
+pub(crate) use audit::record;
 pub(crate) use context::{Carried, inherit, stamp};
 pub use context::{Context, detached};
 pub use emit::emit_on_ok;
@@ -22,3 +26,4 @@ pub use ext::EventExt;
 pub(crate) use ext::sign;
 pub use object::EventObject;
 pub use structured::binary;
+pub use trail::{Hop, Trail};

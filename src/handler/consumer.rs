@@ -227,13 +227,9 @@ impl Consumer {
         }
         let subscription = subscribe.await?;
         let control = subscription.control();
-        let source = bus.source().cloned();
         let face = Arc::new(Face {
             route: self.route,
-            carried: Arc::new(Carried {
-                source,
-                ..self.carried
-            }),
+            carried: self.carried.by(bus),
             answering: self.answers.then(|| bus.clone()),
             before: (self.acknowledge == Acknowledge::Before).then(|| control.clone()),
         });

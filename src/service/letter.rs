@@ -3,10 +3,11 @@
 use super::{ErrorReply, Reply};
 use crate::{
     codec::from_json,
-    event::{Envelope, header},
+    event::{Envelope, Trail, header},
 };
 use bus_core::{Bytes, Delivery, Record};
 use serde::de::DeserializeOwned;
+use std::time::SystemTime;
 
 /// What came for a service and is taken by hand: an event, or a reply that nobody awaited. [`ack`](Self::ack) an event when it
 /// is done; one that is dropped comes again, as every delivery does. A reply is not stored for anybody.
@@ -14,6 +15,7 @@ use serde::de::DeserializeOwned;
 pub struct Letter {
     id: String,
     record: Record,
+    received: SystemTime,
     /// Of an event.
     pub(super) delivery: Option<Delivery<Bytes>>,
 }
@@ -24,6 +26,7 @@ impl Letter {
         Self {
             id: id(&record),
             record,
+            received: SystemTime::now(),
             delivery,
         }
     }
@@ -32,6 +35,7 @@ impl Letter {
         Self {
             id: id(&record),
             record,
+            received: reply.received(),
             delivery: None,
         }
     }
@@ -46,6 +50,13 @@ impl Letter {
     /// What is said of it.
     pub fn envelope(&self) -> Envelope {
         Envelope::of(self.record.headers())
+    }
+    /// Where it has been.
+    pub fn trail(&self) -> Trail {
+        Trail::received(&self.record, self.received)
+    }
+    pub(super) fn received(&self) -> SystemTime {
+        self.received
     }
     /// Everything that came.
     pub fn record(&self) -> &Record {

@@ -202,12 +202,10 @@ impl RunningService {
             None => Incoming::by_hand(&record.to_message())?,
         };
         incoming.parts_mut().extensions.insert(responder.clone());
-        let source = Some(self.name.clone());
-        let carried = Carried {
-            source,
-            ..Carried::default()
-        };
-        let context = Context::new(record, Arc::new(carried)).answered_by(Some(responder.answered()));
+        let carried = Carried::default().by(&self.bus);
+        let context = Context::new(record, carried)
+            .received_at(letter.received())
+            .answered_by(Some(responder.answered()));
         let handling = async {
             let answered = caught(routes.answer(incoming)).await;
             let mut response = answered.unwrap_or_else(IntoResponse::into_response);

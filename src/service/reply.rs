@@ -1,8 +1,13 @@
 //! What comes back to whoever asked.
 
+use crate::event::Trail;
 use bus_core::{Bytes, Error, ErrorKind, Record, Unsent};
 use serde::de::DeserializeOwned;
-use std::{error::Error as StdError, fmt, time::Duration};
+use std::{
+    error::Error as StdError,
+    fmt,
+    time::{Duration, SystemTime},
+};
 
 /// The headers of requests and replies, beside [those of events](crate::event::header).
 pub mod header {
@@ -20,11 +25,13 @@ pub mod header {
 #[derive(Clone, Debug)]
 pub struct Reply {
     record: Record,
+    received: SystemTime,
 }
 
 impl Reply {
     pub(super) fn new(record: Record) -> Self {
-        Self { record }
+        let received = SystemTime::now();
+        Self { record, received }
     }
     /// Its payload.
     pub fn bytes(&self) -> Bytes {
@@ -40,6 +47,13 @@ impl Reply {
     pub fn status(&self) -> u16 {
         let status = self.record.headers().text(header::STATUS);
         status.and_then(|status| status.parse().ok()).unwrap_or(200)
+    }
+    /// Where it, and what it is the reply to, has been.
+    pub fn trail(&self) -> Trail {
+        Trail::received(&self.record, self.received)
+    }
+    pub(super) fn received(&self) -> SystemTime {
+        self.received
     }
     /// Everything that came.
     pub fn record(&self) -> &Record {

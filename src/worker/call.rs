@@ -7,7 +7,7 @@ use crate::{
     handler::{Failure, IntoResponse, caught, caught_call},
 };
 use bus_core::{Codec, Delivery, Prepared};
-use std::{future::Future, sync::Arc};
+use std::{future::Future, sync::Arc, time::SystemTime};
 
 /// A worker that runs.
 pub(super) struct Calls<W: Worker<C, O>, C, O> {
@@ -34,14 +34,14 @@ where
         Context::scope(Some(context), work).await;
     }
     pub(super) async fn batch(self: Arc<Self>, tasks: Vec<Delivery<W::Input>>) {
-        let count = tasks.len();
+        let (count, received) = (tasks.len(), SystemTime::now());
         // A batch has no one cause; each output has that of its message.
         let work = caught(async { self.worker.process_batch(&tasks).await });
         let working = Context::scope_of_batch(self.carried.clone(), work);
         let failed = match working.await {
             Ok(outcomes) if outcomes.len() == count => {
                 for (task, outcome) in tasks.into_iter().zip(outcomes) {
-                    self.settle_in_context(task, outcome).await;
+                    self.settle_in_context(task, outcome, received).await;
                 }
                 return;
             }
@@ -53,12 +53,17 @@ where
             Err(failure) => failure.to_string(),
         };
         for task in tasks {
-            self.settle_in_context(task, Err(Failure::new(failed.clone())))
-                .await;
+            let outcome = Err(Failure::new(failed.clone()));
+            self.settle_in_context(task, outcome, received).await;
         }
     }
-    async fn settle_in_context(&self, task: Delivery<W::Input>, outcome: Result<Option<W::Output>, Failure>) {
-        let context = self.context(&task);
+    async fn settle_in_context(
+        &self,
+        task: Delivery<W::Input>,
+        outcome: Result<Option<W::Output>, Failure>,
+        received: SystemTime,
+    ) {
+        let context = self.context(&task).received_at(received);
         Context::scope(Some(context), self.settle(task, outcome)).await;
     }
     fn context(&self, task: &Delivery<W::Input>) -> Context {

@@ -153,10 +153,7 @@ where
             worker: self.worker,
             name: options.name,
             output: self.output,
-            carried: Arc::new(Carried {
-                source: bus.source().cloned(),
-                ..self.carried
-            }),
+            carried: self.carried.by(bus),
             limit: bus.backend().limits().message,
         });
         let (size, concurrency) = (options.batch_size, options.concurrency);
