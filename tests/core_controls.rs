@@ -119,6 +119,22 @@ async fn an_ack_from_before_a_seek_changes_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_seek_without_effect_is_told_to_have_failed() {
+    let double = Double::default();
+    let fault = double.fault.clone();
+    let bus = double.bus(1).await;
+    publish(&bus, 0, "0").await;
+    let mut subscription = bus.subscribe(&T, "g").await.unwrap();
+    let control = subscription.control();
+    next(&mut subscription).await.ack();
+    soon("flushing", control.flush()).await.unwrap();
+    fault.fail_seeks();
+    let error = soon("seeking", control.seek(Start::Latest)).await.unwrap_err();
+    assert_eq!(error.kind(), bus::ErrorKind::Fenced, "{error}");
+    assert!(error.to_string().contains("seek again"), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_partition_waits_for_its_hook_and_others_do_not() {
     let bus = bus_of(2).await;
     publish(&bus, 0, "held").await;

@@ -86,8 +86,9 @@ impl Control {
     /// whole group, stop it and reset it. Returns when the new position is fixed and stored: what is published behind a
     /// seek to the latest comes. Dropping the future cancels nothing.
     /// # Errors
-    /// `Invalid` when no partition is owned; `Closed` after the end; `Timeout` when a partition went to another member
-    /// meanwhile; what the backend says, with the partitions before it moved already.
+    /// `Invalid` when no partition is owned; `Closed` after the end; `Fenced` when a partition left before its new position
+    /// was known to be stored (seek again where it is owned now); `Timeout` when it was stored, or may have been, and this
+    /// member did not gain the partition again; what the backend says, with the partitions before it moved already.
     pub async fn seek(&self, to: Start) -> Result<()> {
         self.move_to(Which::All, to).await
     }

@@ -103,6 +103,9 @@ pub enum Event {
         /// The first position that is there.
         to: u128,
     },
+    /// A seek of this shard that was accepted came to nothing: the partition left before its new position was known to
+    /// be stored. Who gains it next, this subscriber or another, begins where the group stands.
+    SeekFailed(Shard),
     /// The end that was seen at `Gained` has been handed out: a state topic is loaded, a replay is done.
     CaughtUp(Shard),
     /// The topic was deleted or made anew under us; its shards are lost.
@@ -301,7 +304,8 @@ pub trait Subscriber: Debug + Send {
     /// Stops or resumes handing out one shard; ownership, keep-alive and prefetched data stay. Unknown shard: no-op.
     fn pause(&mut self, shard: Shard, paused: bool);
     /// Voids the shard and gains it again at `to`, which is stored under the new epoch (`Lost`, then `Gained`). Who keeps
-    /// positions elsewhere seeks only if `Gained::next` differs from his. May return before the shard is gained.
+    /// positions elsewhere seeks only if `Gained::next` differs from his. May return before the shard is gained: then the
+    /// partition is gained next at `to`, or [`Event::SeekFailed`] comes before it is.
     async fn seek(&mut self, shard: Shard, to: Start) -> Result<()>;
     /// Gives up everything still owned without committing, leaves the group. Bounded, also with the broker down.
     async fn close(&mut self) -> Result<()>;

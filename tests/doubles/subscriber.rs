@@ -1,10 +1,10 @@
 //! A subscriber that fails, or panics, when told to, and counts how often it is asked.
 
 use async_trait::async_trait;
-use bus::{Error, ErrorKind, Event, Result, Room, Shard, Start, Subscriber};
+use bus::{Bytes, Error, ErrorKind, Event, Name, Result, Room, Shard, Start, Subscriber};
 use std::sync::{
     Arc, Mutex,
-    atomic::{AtomicU32, AtomicUsize, Ordering::SeqCst},
+    atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering::SeqCst},
 };
 use tokio::sync::Notify;
 
@@ -21,6 +21,7 @@ struct Inner {
     asked: AtomicUsize,
     after: AtomicUsize,
     shards: Mutex<Vec<Shard>>,
+    seeks_fail: AtomicBool,
 }
 
 impl Fault {
@@ -36,6 +37,10 @@ impl Fault {
     pub(crate) fn event(&self, event: Event) {
         self.0.events.lock().unwrap().push(event);
         self.0.told.notify_one();
+    }
+    /// Seeks are accepted; then the partition leaves before anything is stored, and comes back where it stood.
+    pub(crate) fn fail_seeks(&self) {
+        self.0.seeks_fail.store(true, SeqCst);
     }
     fn tell(&self, what: u32) {
         self.0.what.store(what, SeqCst);
@@ -105,7 +110,21 @@ impl Subscriber for Scripted {
         self.subscriber.pause(shard, paused);
     }
     async fn seek(&mut self, shard: Shard, to: Start) -> Result<()> {
-        self.subscriber.seek(shard, to).await
+        if !self.fault.0.seeks_fail.load(SeqCst) {
+            return self.subscriber.seek(shard, to).await;
+        }
+        self.fault.event(Event::Lost(shard));
+        self.fault.event(Event::SeekFailed(shard));
+        self.fault.event(Event::Gained {
+            shard: Shard {
+                epoch: shard.epoch + 1,
+                ..shard
+            },
+            topic: Name::from("t"),
+            next: 0,
+            notes: Bytes::new(),
+        });
+        Ok(())
     }
     async fn close(&mut self) -> Result<()> {
         self.subscriber.close().await

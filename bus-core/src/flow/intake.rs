@@ -62,6 +62,8 @@ impl Flow {
                 "partitions were added: the order of keys that moved is void until the old partitions are drained"
             ),
             Event::CaughtUp(shard) => self.caught_up(shard),
+            // Whoever sought is told by the pump.
+            Event::SeekFailed(_) => {}
         }
     }
     pub(super) fn fail(&mut self, error: Error) {

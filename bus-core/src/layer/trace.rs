@@ -298,6 +298,10 @@ impl Spans {
             Event::PartitionsChanged { topic, partitions } => {
                 tracing::info!(target: "bus", system, group, topic = &**topic, partitions, "partitions were added");
             }
+            Event::SeekFailed(shard) => {
+                let (topic, partition) = place(shard);
+                tracing::warn!(target: "bus", system, group, topic, partition, "partition left before a seek was stored");
+            }
             Event::CaughtUp(shard) => {
                 let (topic, partition) = place(shard);
                 tracing::debug!(target: "bus", system, group, topic, partition, "caught up");

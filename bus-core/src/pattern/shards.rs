@@ -10,6 +10,8 @@ pub(super) struct Shards {
     inner: HashMap<Shard, Shard>,
     outer: HashMap<Shard, Shard>,
     epochs: u64,
+    /// Seeks that were accepted, until their partition is gained again: core's shards by those of the subscriber.
+    sought: HashMap<Shard, Shard>,
     /// Settles for the present subscriber.
     pub(super) ack: Option<Arc<dyn Ack>>,
 }
@@ -18,6 +20,8 @@ impl Shards {
     /// A shard that was gained: its number for core, where its topic is number `topic`.
     pub(super) fn gain(&mut self, inner: Shard, topic: u32) -> Shard {
         self.epochs += 1;
+        self.sought
+            .retain(|old, _| (old.topic, old.partition) != (inner.topic, inner.partition));
         let outer = Shard {
             topic,
             partition: inner.partition,
@@ -37,6 +41,20 @@ impl Shards {
     }
     pub(super) fn inner(&self, outer: Shard) -> Option<Shard> {
         self.inner.get(&outer).copied()
+    }
+    /// A seek is about to be asked for, or was refused.
+    pub(super) fn seek(&mut self, inner: Shard, outer: Option<Shard>) {
+        match outer {
+            Some(outer) => self.sought.insert(inner, outer),
+            None => self.sought.remove(&inner),
+        };
+    }
+    pub(super) fn seek_failed(&mut self, inner: Shard) -> Option<Shard> {
+        self.sought.remove(&inner)
+    }
+    /// Seeks that were accepted and whose partitions were not gained again.
+    pub(super) fn unsought(&mut self) -> Vec<Shard> {
+        self.sought.drain().map(|(_, outer)| outer).collect()
     }
     /// Every shard that core holds.
     pub(super) fn held(&self) -> Vec<Shard> {

@@ -204,6 +204,7 @@ impl Roaming {
                 }
                 Event::Suspended(shard) => shards.outer(shard).map(Event::Suspended),
                 Event::Resumed(shard) => shards.outer(shard).map(Event::Resumed),
+                Event::SeekFailed(shard) => shards.seek_failed(shard).map(Event::SeekFailed),
                 Event::CaughtUp(shard) => shards.outer(shard).map(Event::CaughtUp),
                 Event::Lost(shard) => shards.lose(shard).map(Event::Lost),
                 // The next look leaves it out; its shards are lost by themselves.
@@ -226,6 +227,8 @@ impl Roaming {
         }
         if let Some(change) = self.change.take() {
             self.shards.lock().clear();
+            let unsought = self.shards.lock().unsought();
+            events.extend(unsought.into_iter().map(Event::SeekFailed));
             self.buffer.clear();
             // Topics that were there have a position; what is new is read from its beginning.
             let joining = self.join(change.found, Start::Earliest);
@@ -311,7 +314,14 @@ impl Subscriber for Roaming {
     async fn seek(&mut self, shard: Shard, to: Start) -> Result<()> {
         let inner = self.shards.lock().inner(shard);
         match (inner, &mut self.present) {
-            (Some(inner), Some(present)) => present.subscriber.seek(inner, to).await,
+            (Some(inner), Some(present)) => {
+                self.shards.lock().seek(inner, Some(shard));
+                let sought = present.subscriber.seek(inner, to).await;
+                if sought.is_err() {
+                    self.shards.lock().seek(inner, None);
+                }
+                sought
+            }
             _ => Err(Error::fenced(format_args!("partition {}", shard.partition))),
         }
     }

@@ -106,6 +106,21 @@ impl Pump {
         }
     }
 
+    /// A partition left before its seek was stored. If it comes back, that is no word about the seek.
+    pub(super) fn seek_failed(&self, running: &mut Running, shard: Shard) {
+        if let Some(sought) = &mut running.sought
+            && sought.shards.contains(&shard)
+            && sought.result.is_ok()
+        {
+            let (topic, partition) = (self.shared.topics.name(shard.topic), shard.partition);
+            let text = format!(
+                "partition {partition} of `{topic}` left before the position sought was known to be stored: \
+                 seek again where it is owned"
+            );
+            sought.result = Err(Error::new(ErrorKind::Fenced, text));
+        }
+    }
+
     /// Tells the application of an event.
     pub(super) fn tell(&mut self, event: &Event) {
         if !self.notices.is_on() {

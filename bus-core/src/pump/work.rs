@@ -59,7 +59,12 @@ impl Pump {
     /// One step under one lock: events in, work out. `None`: drained.
     pub(super) fn work(&mut self, running: &mut Running, events: &mut Vec<Event>) -> Option<Waits> {
         let now = now();
-        events.iter().for_each(|event| self.tell(event));
+        for event in events.iter() {
+            self.tell(event);
+            if let Event::SeekFailed(shard) = event {
+                self.seek_failed(running, *shard);
+            }
+        }
         let mut core = self.shared.core.lock();
         let lost = events
             .iter()

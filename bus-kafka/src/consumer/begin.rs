@@ -306,6 +306,8 @@ impl Reader {
     /// A new epoch.
     pub(super) fn gain(&mut self, place: Place, offset: i64, notes: Bytes) {
         let topic = self.topic(place);
+        // What is gained while a seek is not stored is not where that would have led.
+        self.end_seek(place);
         let Some(part) = self.parts.get_mut(&place) else {
             return;
         };

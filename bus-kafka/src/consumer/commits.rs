@@ -117,8 +117,8 @@ impl Reader {
         match self.waits.remove(&tag) {
             Some(Wait::Commit(flight)) => self.settle(flight, failure, parts),
             Some(Wait::StartStored) => self.start_stored(first_failure(failure, parts)),
-            Some(Wait::SeekStored(place, offset)) => {
-                self.seek_stored(place, offset, first_failure(failure, parts))
+            Some(Wait::SeekStored(shard, offset)) => {
+                self.seek_stored(shard, offset, first_failure(failure, parts))
             }
             Some(Wait::Tidy(behind)) => self.tidied(behind, first_failure(failure, parts).as_ref()),
             Some(Wait::Proof) => {

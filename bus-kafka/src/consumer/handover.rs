@@ -37,6 +37,7 @@ impl Reader {
         // Whatever librdkafka still has of them from before goes first.
         self.unassign(&places);
         for place in places {
+            self.end_seek(place);
             if place.1 >= self.counts[place.0 as usize] {
                 // The group's leader knows of added partitions; how many there are is told when that is known here.
                 self.watch_at = Instant::now();
@@ -67,7 +68,7 @@ impl Reader {
                         self.mail.losing(part.shard, grace);
                     }
                     State::Leaving => {}
-                    _ => part.state = State::Void,
+                    _ => self.void(*place),
                 }
             }
         }
@@ -158,6 +159,7 @@ impl Reader {
 
     /// No longer ours in this epoch.
     pub(super) fn void(&mut self, place: Place) {
+        self.end_seek(place);
         if let Some(part) = self.parts.get_mut(&place) {
             if part.is_owned() {
                 self.mail.lost(part.shard);

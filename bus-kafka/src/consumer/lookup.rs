@@ -10,7 +10,7 @@ use crate::{
     error,
     native::{Failure, List, Offset},
 };
-use bus_core::{Bytes, ErrorKind, Result};
+use bus_core::{Bytes, ErrorKind, Result, Shard};
 use std::time::{Duration, Instant};
 
 /// How long one request may take.
@@ -23,7 +23,7 @@ pub(super) enum Purpose {
     Start,
     /// Partitions of `Everyone`.
     Open,
-    Seek(Place),
+    Seek(Shard),
     /// The position is out of range: is the beginning behind it?
     Loss(Place),
     /// It is not: so the end is before it.
@@ -121,9 +121,9 @@ impl Reader {
                 self.begin(begin);
                 self.is_ready(Ok(()));
             }
-            Purpose::Seek(place) => {
+            Purpose::Seek(shard) => {
                 if let Some(offset) = found.into_values().next() {
-                    self.store_seek(place, offset);
+                    self.store_seek(shard, offset);
                 }
             }
             Purpose::Loss(place) => {

@@ -78,6 +78,8 @@ pub(super) struct Reader {
     pub(super) asking: Option<super::begin::Asking>,
     /// Since when a topic's start has been left to the owner of its first partition.
     pub(super) left_since: HashMap<u32, Instant>,
+    /// Shards that are being moved.
+    pub(super) seeks: BTreeMap<Place, super::seek::Seek>,
     pub(super) again: Vec<(Instant, Purpose, Lookup)>,
     pub(super) revoke: Option<Revoke>,
     pub(super) commits: Commits,
@@ -105,8 +107,8 @@ pub(super) enum Wait {
     Lookup(Purpose, Lookup),
     /// The positions of a new group in a topic were stored.
     StartStored,
-    /// The position of a seek was stored.
-    SeekStored(Place, i64),
+    /// The position of a seek of this shard was stored.
+    SeekStored(Shard, i64),
     Commit(super::commits::Flight),
     Proof,
     /// Positions behind the last record were stored.
@@ -202,6 +204,7 @@ impl Reader {
             ask_at: None,
             asking: None,
             left_since: HashMap::new(),
+            seeks: BTreeMap::new(),
             again: Vec::new(),
             revoke: None,
             commits: Commits::default(),

@@ -3,6 +3,7 @@
 use super::{
     begin::AGAIN,
     lookup::{ASK, Purpose},
+    mailbox::Mailbox,
     part::{Place, State},
     reader::{Reader, Wait},
 };
@@ -13,6 +14,36 @@ use crate::{
 };
 use bus_core::{Bytes, Error, Event, Result, Shard, Start};
 use std::time::Instant;
+
+/// A shard that is void and will be gained again elsewhere.
+pub(super) struct Seek {
+    shard: Shard,
+    /// The application asked for it, and is to hear of it if it comes to nothing.
+    asked: bool,
+    stored: bool,
+}
+
+impl Seek {
+    fn asked(shard: Shard) -> Self {
+        Self {
+            shard,
+            asked: true,
+            stored: false,
+        }
+    }
+    fn ours(shard: Shard) -> Self {
+        Self {
+            asked: false,
+            ..Self::asked(shard)
+        }
+    }
+    /// It was gained, or left. Where its position was stored, the group goes on from there.
+    pub(super) fn end(self, mail: &Mailbox) {
+        if self.asked && !self.stored {
+            mail.urgent(Event::SeekFailed(self.shard));
+        }
+    }
+}
 
 impl Reader {
     /// Voids the shard and gains it again elsewhere.
@@ -33,46 +64,67 @@ impl Reader {
         let spec = Spec::of(to, place.1)?;
         part.state = State::Finding;
         self.mail.lost(shard);
+        self.seeks.insert(place, Seek::asked(shard));
         let name = self.topic(place);
-        self.look_up(Purpose::Seek(place), Lookup::new([((name, place.1), spec)]));
+        self.look_up(Purpose::Seek(shard), Lookup::new([((name, place.1), spec)]));
         Ok(())
     }
 
-    pub(super) fn store_seek(&mut self, place: Place, offset: i64) {
-        if self.parts.get(&place).is_none_or(|p| p.state != State::Finding) {
+    /// It is not moved any more: it left.
+    pub(super) fn end_seek(&mut self, place: Place) {
+        if let Some(seek) = self.seeks.remove(&place) {
+            seek.end(&self.mail);
+        }
+    }
+
+    /// Whether this shard is still being moved, and not another one of its partition.
+    fn is_sought(&self, shard: Shard) -> bool {
+        let place = (shard.topic, shard.partition);
+        let finding = |p: &super::part::Part| p.shard == shard && p.state == State::Finding;
+        self.seeks.get(&place).is_some_and(|seek| seek.shard == shard)
+            && self.parts.get(&place).is_some_and(finding)
+    }
+
+    pub(super) fn store_seek(&mut self, shard: Shard, offset: i64) {
+        if !self.is_sought(shard) {
             return;
         }
         if self.group.is_none() {
-            self.sought(place, offset);
+            self.sought(shard, offset);
             return;
         }
+        let place = (shard.topic, shard.partition);
         let mut list = List::new();
         list.add(&self.topic(place), place.1, offset);
-        let tag = self.tag(Wait::SeekStored(place, offset));
+        let tag = self.tag(Wait::SeekStored(shard, offset));
         if let Err(failure) = self.client.commit(&list, &self.replies, tag) {
             self.waits.remove(&tag);
-            self.seek_stored(place, offset, Some(failure));
+            self.seek_stored(shard, offset, Some(failure));
         }
     }
 
-    pub(super) fn seek_stored(&mut self, place: Place, offset: i64, failure: Option<Failure>) {
+    pub(super) fn seek_stored(&mut self, shard: Shard, offset: i64, failure: Option<Failure>) {
         match failure {
-            None => self.sought(place, offset),
-            Some(_) if self.parts.get(&place).is_some_and(|p| p.state == State::Finding) => {
-                let name = self.topic(place);
-                let lookup = Lookup::new([((name, place.1), Spec::At(offset))]);
-                self.again
-                    .push((Instant::now() + AGAIN, Purpose::Seek(place), lookup));
-            }
-            Some(_) => {}
+            _ if !self.is_sought(shard) => {}
+            None => self.sought(shard, offset),
+            Some(_) => self.seek_again(shard, offset),
         }
     }
 
-    fn sought(&mut self, place: Place, offset: i64) {
+    fn seek_again(&mut self, shard: Shard, offset: i64) {
+        let name = self.topic((shard.topic, shard.partition));
+        let lookup = Lookup::new([((name, shard.partition), Spec::At(offset))]);
+        self.again
+            .push((Instant::now() + AGAIN, Purpose::Seek(shard), lookup));
+    }
+
+    fn sought(&mut self, shard: Shard, offset: i64) {
+        let place = (shard.topic, shard.partition);
+        if let Some(seek) = self.seeks.get_mut(&place) {
+            seek.stored = true;
+        }
         if !self.move_to(place, offset, Bytes::new()) {
-            let lookup = Lookup::new([((self.topic(place), place.1), Spec::At(offset))]);
-            self.again
-                .push((Instant::now() + AGAIN, Purpose::Seek(place), lookup));
+            self.seek_again(shard, offset);
         }
     }
 
@@ -228,6 +280,7 @@ impl Reader {
             to: expected as u128,
         });
         self.mail.lost(shard);
-        self.store_seek(place, end);
+        self.seeks.insert(place, Seek::ours(shard));
+        self.store_seek(shard, end);
     }
 }

@@ -251,6 +251,10 @@ impl Reader {
                 }
             };
         }
+        // A commit would be taken from the next member too, whoever has the partition by then.
+        for place in self.parts.keys().copied().collect::<Vec<_>>() {
+            self.end_seek(place);
+        }
         self.session.given_up_at = Instant::now();
         self.session.given_up_as = None;
         self.no_doubt();
