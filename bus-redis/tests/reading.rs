@@ -213,3 +213,24 @@ async fn a_dropped_receive_loses_nothing() {
     let expected: Vec<_> = (0..200).map(|i| format!("{i}").repeat(1 + i * 50)).collect();
     assert_eq!(member.payloads(), expected);
 }
+
+/// Eight streams in one reply, of which each holds more than is asked for: the pieces of a reply are handed out before it is over.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replay_does_not_end_before_what_the_first_reply_left_out() {
+    let (backend, _, topic) = with_topic(8).await;
+    let publisher = backend.publisher().await.unwrap();
+    let long = "x".repeat(250);
+    let batch = (0..1600)
+        .map(|n| Message::new(format!("{n} {long}")).to_partition(n % 8))
+        .collect();
+    publish(&publisher, &topic, batch).await;
+    let bus = bus_core::Bus::new(std::sync::Arc::new(backend)).await.unwrap();
+    let topic: bus_core::Topic<Bytes, bus_core::Raw> = bus_core::Topic::named(&*topic);
+    let mut replay = bus.observe(&topic).until(Start::Latest).await.unwrap();
+    let mut count = 0;
+    while let Some(record) = in_time(replay.next()).await {
+        record.unwrap().ack();
+        count += 1;
+    }
+    assert_eq!(count, 1600);
+}

@@ -44,6 +44,8 @@ struct Cursor {
     suspended: bool,
     /// Bytes that wait here.
     waiting: usize,
+    /// From where the last request asked.
+    asked: u128,
 }
 
 /// Records that wait for room.
@@ -115,6 +117,7 @@ impl Reader {
             paused: false,
             suspended: false,
             waiting: 0,
+            asked: open.next,
         });
         end.is_none()
     }
@@ -249,11 +252,17 @@ impl Reader {
         for cursor in &open {
             encode::bulk(out, id::before(cursor.next).as_bytes());
         }
-        self.request = open.iter().map(|c| (c.shard, c.stream.clone())).collect();
+        let request: Vec<_> = open.iter().map(|c| (c.shard, c.stream.clone())).collect();
         conn.expect_input((count * self.average * open.len()).min(REPLY / 4));
         self.answer_by = Some(Instant::now() + BLOCK + self.context.config.connect_timeout);
         self.unblocked = false;
         conn.flush_now();
+        for (shard, _) in &request {
+            if let Some(cursor) = self.cursor(*shard) {
+                cursor.asked = cursor.next;
+            }
+        }
+        self.request = request;
     }
 
     /// Waits for a piece of the reply, or for the connection. Returns after progress; cancel-safe.
@@ -399,7 +408,8 @@ impl Reader {
     fn ended(&mut self, events: &mut Vec<Event>) {
         for (shard, _) in &self.request {
             let cursor = self.cursors.iter_mut().find(|c| c.shard == *shard);
-            if let Some(cursor) = cursor.filter(|c| c.end.is_some() && c.waiting == 0)
+            // What came may have been handed out already, piece by piece, and more of it may be left at the server.
+            if let Some(cursor) = cursor.filter(|c| c.end.is_some() && c.next == c.asked)
                 && !self.chunks.iter().any(|c| c.shard == *shard)
             {
                 cursor.end = None;
