@@ -15,6 +15,9 @@ pub mod handler;
 #[cfg(all(doctest, feature = "memory", feature = "json"))]
 #[doc = include_str!("../docs/subscriptions.md")]
 struct Guide;
+#[cfg(all(doctest, feature = "memory", feature = "json"))]
+#[doc = include_str!("../docs/serialization.md")]
+struct SerializationGuide;
 #[cfg(all(doctest, feature = "memory", feature = "app"))]
 #[doc = include_str!("../docs/workers.md")]
 struct WorkersGuide;
@@ -83,6 +86,13 @@ pub use bus_core::{
 pub use bus_macros::{consumer, worker};
 #[cfg(feature = "json")]
 pub use codec::Json;
+#[cfg(feature = "msgpack")]
+pub use codec::MessagePack;
+#[cfg(feature = "protobuf")]
+pub use codec::Protobuf;
+/// What messages of the codec [`Protobuf`] are written with.
+#[cfg(feature = "protobuf")]
+pub use prost;
 #[cfg(feature = "settings")]
 pub use settings::Settings;
 

@@ -43,7 +43,8 @@ pub trait Stateless: Sized {
     const CODEC: Self;
 }
 
-/// Bytes as they are: `Bytes`, `Option<Bytes>` (`None` is a tombstone), `Vec<u8>` or `String`.
+/// Bytes as they are: `Bytes`, `Vec<u8>` or `String`. A tombstone reads as empty ([`Record::payload`] tells the two apart),
+/// and is written as [`Message::tombstone`](crate::Message::tombstone).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Raw;
 
@@ -55,7 +56,6 @@ impl Codec<Bytes> for Raw {
     fn encode(&self, value: &Bytes) -> Result<Bytes> {
         Ok(value.clone())
     }
-    /// A tombstone reads as empty; [`Record::payload`] tells the two apart.
     fn decode(&self, record: &Record) -> Result<Bytes> {
         Ok(record.payload_bytes().unwrap_or_default())
     }

@@ -2,6 +2,10 @@
 
 #[cfg(feature = "json")]
 mod json;
+#[cfg(feature = "msgpack")]
+mod msgpack;
+#[cfg(feature = "protobuf")]
+mod protobuf;
 
 #[cfg(feature = "json")]
 pub use json::Json;
@@ -9,3 +13,7 @@ pub use json::Json;
 pub(crate) use json::from_json;
 #[cfg(feature = "json")]
 pub(crate) use json::json;
+#[cfg(feature = "msgpack")]
+pub use msgpack::MessagePack;
+#[cfg(feature = "protobuf")]
+pub use protobuf::Protobuf;
