@@ -132,7 +132,7 @@ impl Reader {
                 self.looked_up(purpose, lookup, answer)
             }
             (Some(Wait::Ends), Answer::Offsets(Ok(ends))) => self.ends(&ends),
-            (Some(Wait::Topics), Answer::Topics(answer)) => self.watched(answer),
+            (Some(Wait::Topics), Answer::Topics(answer)) => self.watched(tag, answer),
             _ => {}
         }
     }
@@ -143,7 +143,7 @@ impl Reader {
         }
         self.asking = None;
         let now = Instant::now();
-        let parts = match answer {
+        let mut parts = match answer {
             Ok(parts) => parts,
             Err(failure) => {
                 // A failure must never look like "nothing stored": ask again.
@@ -152,6 +152,7 @@ impl Reader {
                 return;
             }
         };
+        self.judge(&mut parts);
         let mut begin = Vec::new();
         let mut missing = Vec::new();
         let asking: Vec<Place> = self
@@ -169,7 +170,7 @@ impl Reader {
                     }
                 }
                 Some(part) if part.code.is_ok() && part.offset >= 0 => {
-                    begin.push((place, part.offset, notes::decode(&part.metadata)));
+                    begin.push((place, part.offset, notes::decode(&part.metadata).notes));
                 }
                 Some(part) if part.code.is_ok() => missing.push(place),
                 // A former owner's open transaction, a coordinator that moves, or a count that grew meanwhile.
@@ -204,6 +205,37 @@ impl Reader {
             }
         }
         self.begin(begin);
+    }
+
+    /// Positions of another topic of the same name are none: the group is new in this one. Where that has to be looked
+    /// at, it is as if they had not been answered.
+    fn judge(&mut self, parts: &mut [NativePart]) {
+        for part in parts.iter_mut().filter(|p| p.code.is_ok() && p.offset >= 0) {
+            let (Some(topic), Some(id)) = (self.index(&part.topic), notes::decode(&part.metadata).topic)
+            else {
+                continue;
+            };
+            let looked = self.suspects.get(&topic) == Some(&0);
+            match self.id(topic) {
+                Some(now) if now == id => {}
+                None if looked => {}
+                Some(_) if looked => {
+                    tracing::warn!(
+                        target: "bus::kafka", group = ?self.group, topic = part.topic, partition = part.partition,
+                        "position {} is of a topic of this name that was deleted: the group begins anew", part.offset
+                    );
+                    part.offset = -1001;
+                }
+                // It may be this member that has not noticed that the topic is another one.
+                _ => {
+                    part.code = Code::TRANSPORT;
+                    if !self.suspects.contains_key(&topic) {
+                        self.suspects.insert(topic, self.next_tag());
+                        self.watch_at = Instant::now();
+                    }
+                }
+            }
+        }
     }
 
     /// Says which partition a former owner's open transaction holds up, or that none is any more.
@@ -305,7 +337,8 @@ impl Reader {
 
     /// A new epoch.
     pub(super) fn gain(&mut self, place: Place, offset: i64, notes: Bytes) {
-        let topic = self.topic(place);
+        let (topic, id) = (self.topic(place), self.id(place.0));
+        self.suspects.remove(&place.0);
         // What is gained while a seek is not stored is not where that would have led.
         self.end_seek(place);
         let Some(part) = self.parts.get_mut(&place) else {
@@ -325,6 +358,8 @@ impl Reader {
         part.stored = offset;
         part.notes = notes.clone();
         part.end = End::Unknown;
-        part.gauge = self.mail.gained(part.shard, topic, offset.max(0) as u128, notes);
+        part.gauge = self
+            .mail
+            .gained(part.shard, topic, id, (offset.max(0) as u128, notes));
     }
 }

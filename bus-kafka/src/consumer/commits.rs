@@ -76,8 +76,7 @@ impl Reader {
                 Err(error) => Some(Err(error)),
                 Ok(_) if self.group.is_none() => Some(Ok(())),
                 Ok(next) => {
-                    let topic = &self.topics[place.0 as usize];
-                    list.add_with(&self.client, topic, place.1, next, &notes::encode(&done.notes));
+                    self.list(&mut list, place, next, &done.notes);
                     stores.push((i, done.shard, next, done.notes));
                     None
                 }

@@ -85,8 +85,8 @@ impl Reader {
     /// Stores positions behind what holds no record, so that a group which has settled everything has no lag.
     fn tidy(&mut self, behind: Vec<(Place, Shard, i64)>) {
         let mut list = List::new();
-        for ((topic, partition), _, offset) in &behind {
-            list.add(&self.topics[*topic as usize], *partition, *offset);
+        for (place, _, offset) in &behind {
+            self.list(&mut list, *place, *offset, &[]);
         }
         if list.is_empty() {
             self.give_turn_back();

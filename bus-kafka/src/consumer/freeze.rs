@@ -5,10 +5,7 @@ use super::{
     part::Part,
     reader::{Reader, Wait},
 };
-use crate::{
-    native::{Failure, List},
-    notes,
-};
+use crate::native::{Failure, List};
 use std::time::{Duration, Instant};
 
 const AGAIN: Duration = Duration::from_millis(200);
@@ -95,9 +92,8 @@ impl Reader {
         }
         let mut list = List::new();
         for (place, part) in self.parts.iter().filter(|(_, p)| p.is_owned()) {
-            let topic = &self.topics[place.0 as usize];
             if let Some((stored, noted)) = self.stored_of(part) {
-                list.add_with(&self.client, topic, place.1, stored, &notes::encode(&noted));
+                self.list(&mut list, *place, stored, &noted);
             }
         }
         let Some(doubt) = &mut self.doubt else {

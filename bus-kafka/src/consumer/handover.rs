@@ -45,6 +45,7 @@ impl Reader {
             self.parts.insert(place, Part::new(place, State::Asking));
         }
         self.left_since.clear();
+        self.suspects.clear();
         self.ask_at = Some(Instant::now());
         self.nudge();
     }

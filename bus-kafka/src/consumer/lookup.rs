@@ -103,7 +103,9 @@ impl Reader {
             Purpose::Start => {
                 let mut list = List::new();
                 for ((topic, partition), offset) in &found {
-                    list.add(topic, *partition, *offset);
+                    if let Some(topic) = self.index(topic) {
+                        self.list(&mut list, (topic, *partition), *offset, &[]);
+                    }
                 }
                 let tag = self.tag(Wait::StartStored);
                 if let Err(failure) = self.client.commit(&list, &self.replies, tag) {

@@ -1,6 +1,7 @@
 //! What the thread has for `receive`: urgent events, and batches that wait for room.
 
 use super::wake::Wake;
+use crate::notes::{self, TopicId};
 use bus_core::{Batch, Bytes, Error, Event, Name, Result, Room, Shard};
 use parking_lot::Mutex;
 use std::{
@@ -50,6 +51,7 @@ struct Lane {
     gauge: Arc<Gauge>,
     /// What is stored, kept here where it is not the thread that stores it.
     stored: (i64, Bytes),
+    topic: Option<TopicId>,
 }
 
 #[derive(Debug)]
@@ -89,7 +91,14 @@ impl Mailbox {
         self.inner.lock().urgent.push_back(event);
         self.notify.notify_one();
     }
-    pub(super) fn gained(&self, shard: Shard, topic: Name, next: u128, notes: Bytes) -> Arc<Gauge> {
+    /// `id`: which topic of its name it is.
+    pub(super) fn gained(
+        &self,
+        shard: Shard,
+        topic: Name,
+        id: Option<TopicId>,
+        (next, notes): (u128, Bytes),
+    ) -> Arc<Gauge> {
         let gauge = Arc::<Gauge>::default();
         let mut inner = self.inner.lock();
         inner.lanes.push(Lane {
@@ -99,6 +108,7 @@ impl Mailbox {
             suspended: false,
             gauge: gauge.clone(),
             stored: (i64::try_from(next).unwrap_or(i64::MAX), notes.clone()),
+            topic: id,
         });
         inner.urgent.push_back(Event::Gained {
             shard,
@@ -208,6 +218,11 @@ impl Mailbox {
     /// The offset that is stored for a shard that is ours; its notes.
     pub(super) fn stored(&self, shard: Shard) -> Option<(i64, Bytes)> {
         self.inner.lock().lane(shard).map(|lane| lane.stored.clone())
+    }
+    /// What is stored with a position of a shard that is ours.
+    pub(super) fn metadata(&self, shard: Shard, notes: &[u8]) -> Vec<u8> {
+        let topic = self.inner.lock().lane(shard).and_then(|lane| lane.topic);
+        notes::encode(topic, notes)
     }
     pub(super) fn store(&self, shard: Shard, offset: i64, notes: &Bytes) {
         if let Some(lane) = self.inner.lock().lane(shard) {

@@ -16,6 +16,7 @@ use crate::{
     admin::Lookup,
     health::Health,
     native::{Client, Fetch, List, Queue},
+    notes::{self, TopicId},
 };
 use bus_core::{Error, Name, Result, Scope, Shard, Source, Start};
 use std::{
@@ -62,7 +63,10 @@ pub(super) struct Reader {
     pub(super) topics: Vec<Name>,
     /// Partitions of each topic, as last seen, and the topic's id.
     pub(super) counts: Vec<u32>,
-    pub(super) ids: Vec<Option<(i64, i64)>>,
+    pub(super) ids: Vec<Option<TopicId>>,
+    /// Topics in which a position was found that belongs to another one of the name, and what a look at them has to be
+    /// tagged with to be newer; 0: that was looked at.
+    pub(super) suspects: HashMap<u32, usize>,
     /// `None`: everyone.
     pub(super) group: Option<Name>,
     /// Whether new partitions belong to this reader of `Everyone`.
@@ -191,6 +195,7 @@ impl Reader {
             session: Session::new(&config, roster, now),
             config,
             ids: vec![None; topics.len()],
+            suspects: HashMap::new(),
             missing: vec![0; topics.len()],
             topics,
             counts,
@@ -386,6 +391,22 @@ impl Reader {
         busy
     }
 
+    /// Which topic of its name this is, as far as that is known.
+    pub(super) fn id(&self, topic: u32) -> Option<TopicId> {
+        // Brokers without ids say zero.
+        self.ids[topic as usize].filter(|id| *id != (0, 0))
+    }
+    /// Puts a position into a list that is to be stored.
+    pub(super) fn list(&self, list: &mut List, (topic, partition): Place, offset: i64, notes: &[u8]) {
+        let metadata = notes::encode(self.id(topic), notes);
+        list.add_with(
+            &self.client,
+            &self.topics[topic as usize],
+            partition,
+            offset,
+            &metadata,
+        );
+    }
     pub(super) fn topic(&self, place: Place) -> Name {
         self.topics[place.0 as usize].clone()
     }

@@ -95,7 +95,7 @@ impl Reader {
         }
         let place = (shard.topic, shard.partition);
         let mut list = List::new();
-        list.add(&self.topic(place), place.1, offset);
+        self.list(&mut list, place, offset, &[]);
         let tag = self.tag(Wait::SeekStored(shard, offset));
         if let Err(failure) = self.client.commit(&list, &self.replies, tag) {
             self.waits.remove(&tag);

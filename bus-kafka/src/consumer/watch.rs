@@ -33,7 +33,7 @@ impl Reader {
             .describe_topics(names, &self.replies, tag, super::lookup::ASK);
     }
 
-    pub(super) fn watched(&mut self, answer: Result<Vec<TopicInfo>, Failure>) {
+    pub(super) fn watched(&mut self, tag: usize, answer: Result<Vec<TopicInfo>, Failure>) {
         let topics = match answer {
             Ok(topics) => topics,
             Err(failure) => {
@@ -56,7 +56,12 @@ impl Reader {
                     );
                     self.look_soon();
                 }
-                None => self.present(topic, &info),
+                None => {
+                    if let Some(after) = self.suspects.get_mut(&topic).filter(|after| tag >= **after) {
+                        *after = 0;
+                    }
+                    self.present(topic, &info);
+                }
             }
         }
     }

@@ -7,7 +7,6 @@ use super::{
 use crate::{
     consumer::{Command, Line, commits, mailbox::Mailbox, turn::Turn},
     native::List,
-    notes,
     producer::Producer,
 };
 use bus_core::{Done, Error, ErrorKind, Name, Result, Shard};
@@ -162,7 +161,7 @@ impl Writer {
                 Ok(next) => {
                     let shard = done[i].shard;
                     let topic = &self.place.topics[shard.topic as usize];
-                    let metadata = notes::encode(&done[i].notes);
+                    let metadata = self.place.mail.metadata(shard, &done[i].notes);
                     offsets.add_with(producer.client(), topic, shard.partition, next, &metadata);
                     whole.push((i, next));
                 }

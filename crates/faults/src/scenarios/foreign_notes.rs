@@ -165,7 +165,10 @@ fn other(test: &Test, kind: u64, (offset, notes): &(i64, String), elsewhere: &(i
         // The mark of a later format, over notes that are valid.
         2 => notes.replacen("bus1.", "bus2.", 1),
         // Our mark, and a version of the notes that there is not: their first byte is 1, which begins with `AQ`.
-        3 => notes.replacen("bus1.A", "bus1.B", 1),
+        3 => match notes.rsplit_once('.') {
+            Some((before, notes)) => format!("{before}.{}", notes.replacen('A', "B", 1)),
+            None => String::new(),
+        },
         // Our mark over bytes of no meaning. The first is 1 in one of 256.
         4 => format!("bus1.{}", text(base64, test.random(0..=200) * 4)),
         // Torn.
