@@ -255,3 +255,36 @@ async fn replies_that_nobody_takes_are_given_up_after_a_while() {
     some.stop(GRACE).await.unwrap();
     asker.stop(GRACE).await.unwrap();
 }
+
+#[tokio::test(start_paused = true)]
+async fn events_that_are_lost_with_their_partition_are_another_members() {
+    let bus = memory().await;
+    let service = || Service::new("s").partitions(2);
+    let first = service().start(&bus).await.unwrap();
+    for partition in [0, 1] {
+        for n in [0, 1] {
+            let event = bus.publish("s", &n).partition(partition).event("e");
+            event.correlation_id(format!("{partition}-{n}")).await.unwrap();
+        }
+    }
+    until("all wait to be taken", || first.control().stats().in_flight == 4).await;
+    let held = first.take("0-0", SOON).await.unwrap();
+    let other = first.take("1-0", SOON).await.unwrap();
+    let second = service().start(&bus).await.unwrap();
+    // It is given up once its time for a handover is over.
+    until("a partition is lost", || held.is_lost() || other.is_lost()).await;
+    let lost = if held.is_lost() { "0" } else { "1" };
+    let mut there = vec![
+        second.poll(SOON).await.unwrap().id().to_owned(),
+        second.poll(SOON).await.unwrap().id().to_owned(),
+    ];
+    there.sort();
+    assert_eq!(there, [format!("{lost}-0"), format!("{lost}-1")]);
+    until("its room is free", || first.control().stats().in_flight <= 3).await;
+    let left = first.drain();
+    let left: Vec<_> = left.keys().cloned().collect();
+    assert_eq!(left, [format!("{}-1", if lost == "0" { 1 } else { 0 })]);
+    drop((held, other));
+    first.stop(GRACE).await.unwrap();
+    second.stop(GRACE).await.unwrap();
+}

@@ -1,6 +1,6 @@
 //! Putting an application together.
 
-use super::{Runnable, Started, check, started};
+use super::{Runnable, Started, check};
 use crate::Bus;
 use bus_core::{Error, Name, Result, TopicSpec};
 use std::{fmt, panic::Location, time::Duration};
@@ -60,8 +60,9 @@ impl Builder {
         });
         self
     }
-    /// How long handlers may go on after the first signal, all together (default 30 s: the time most supervisors give a
-    /// process).
+    /// How long handlers may go on after the first signal (default 30 s: the time most supervisors give a process). It is one
+    /// deadline for everything: see [`Started::stop`] for how parts share it. Closing the buses, which waits for what was
+    /// published, has what is left of it, and a second if nothing is.
     pub fn grace(mut self, grace: Duration) -> Self {
         self.grace = grace;
         self
@@ -132,16 +133,22 @@ impl App {
     }
     /// Makes the topics that are missing, and starts everything in order, for use beside something else such as a web server.
     /// # Errors
-    /// Why one could not be started; those that had been started before it are stopped.
+    /// Why one could not be started; those that had been started before it are stopped. The buses stay open.
     pub async fn start(self) -> Result<Started> {
-        // By themselves: what it runs need not be shared between threads.
-        let (buses, topics) = (self.buses.clone(), self.topics.clone());
-        ensure(&buses, &topics).await?;
-        started::all(self).await
+        let grace = self.grace;
+        let (mut started, items, topics) = self.split();
+        if let Err(error) = started.begin(items, &topics).await {
+            // Nobody else learns of what goes wrong with these.
+            if let Err(error) = started.stop(grace).await {
+                tracing::warn!(%error, "stopping what had been started failed");
+            }
+            return Err(error);
+        }
+        Ok(started)
     }
 }
 
-async fn ensure(buses: &[(Name, Bus)], topics: &[(Name, TopicSpec)]) -> Result<()> {
+pub(super) async fn ensure(buses: &[(Name, Bus)], topics: &[(Name, TopicSpec)]) -> Result<()> {
     for (name, bus) in buses {
         let of_bus = topics.iter().filter(|(of, _)| of == name);
         let topics: Vec<_> = of_bus.map(|(_, topic)| topic.clone()).collect();

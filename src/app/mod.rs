@@ -38,6 +38,7 @@ mod ended;
 mod runnable;
 mod running;
 mod started;
+mod stopping;
 
 pub use builder::{App, Builder};
 pub use ended::Ended;

@@ -1,54 +1,47 @@
 //! Running an application until it is told to stop.
 
 use super::{App, Ended};
-use bus_core::{Error, Result};
+use bus_core::Result;
 use std::future::Future;
 
 impl App {
     /// Runs everything until Ctrl-C or SIGTERM: the first drains within the [grace](super::Builder::grace), the second
-    /// forces the end; one that comes before everything has started ends it at once. The buses are closed at the end,
-    /// which waits for what was published.
+    /// forces the end. One that comes while it is still starting stops what has started by then. The buses are closed
+    /// at the end, also after a start that failed, which waits for what was published.
     pub async fn run(self) -> Ended {
         self.run_until(interrupted).await
     }
     /// As [`run`](Self::run), with signals of another source: `signal` is called for each and waits for it.
     pub async fn run_until<S: Future<Output = ()>>(self, mut signal: impl FnMut() -> S) -> Ended {
         let (name, grace) = (self.name.clone(), self.grace);
-        let running = async {
-            let started = self.start().await?;
+        let (mut started, items, topics) = self.split();
+        let mut next = Box::pin(signal());
+        let ended = async {
+            started.begin(items, &topics).await?;
             tracing::info!(app = &*name, "running; Ctrl-C stops it");
-            Ok::<_, Error>(started)
+            // One that runs nothing still waits for its signal.
+            if started.controls().next().is_none() {
+                std::future::pending::<()>().await;
+            }
+            started.ended().await
         };
-        let first = signal();
-        let mut first = std::pin::pin!(first);
-        let started = tokio::select! {
-            biased;
-            () = &mut first => return Ended::Forced,
-            started = running => started,
-        };
-        let mut started = match started {
-            Ok(started) => started,
-            Err(error) => return Ended::Failed(error),
-        };
-        // One that runs nothing still waits for its signal.
-        let idle = started.controls().next().is_none();
         let cause: Result<()> = tokio::select! {
             biased;
-            () = &mut first => {
+            () = &mut next => {
                 tracing::info!(app = &*name, ?grace, "stopping; another signal forces it");
+                next = Box::pin(signal());
                 Ok(())
             }
-            ended = started.ended(), if !idle => {
+            ended = ended => {
                 if let Err(error) = &ended {
                     tracing::error!(app = &*name, %error, "stopping, because a part failed");
                 }
                 ended
             }
         };
-        let second = signal();
         tokio::select! {
             ended = started.finish(grace, cause) => ended,
-            () = second => {
+            () = next => {
                 tracing::warn!(app = &*name, "forced to end; what was being handled comes again");
                 Ended::Forced
             }

@@ -47,6 +47,17 @@ impl Letter {
     pub fn is_reply(&self) -> bool {
         self.delivery.is_none()
     }
+    /// An event whose partition was taken by another member, which gets it too: stop, what is done for it will be done
+    /// again. One that waits here to be taken is then let go by itself.
+    pub fn is_lost(&self) -> bool {
+        self.delivery.as_ref().is_some_and(Delivery::is_lost)
+    }
+    /// Nobody has tried it: an event is left to whoever gets it next.
+    pub(super) fn put_back(self) {
+        if let Some(delivery) = self.delivery {
+            delivery.put_back();
+        }
+    }
     /// What is said of it.
     pub fn envelope(&self) -> Envelope {
         Envelope::of(self.record.headers())

@@ -30,26 +30,34 @@ struct State {
     /// Ids that somebody waits for: nobody else gets what has one.
     wanted: HashMap<String, usize>,
     given_up: u64,
+    closed: bool,
 }
 
 impl Mailbox {
     pub(super) fn put(&self, letter: Letter) {
         let mut state = self.lock();
+        if state.closed {
+            drop(state);
+            return letter.put_back();
+        }
         state.replies += usize::from(letter.is_reply());
         state.letters.push_back((Instant::now(), letter));
         state.give_up();
         drop(state);
         self.changed.notify_waiters();
     }
-    /// Gives back every event, which nobody has tried. The subscription is paused.
+    /// Gives back every event, which nobody has tried, and those that are on their way here. The subscription is paused.
     pub(super) fn close(&self) {
-        let letters = std::mem::take(&mut self.lock().letters);
-        for (_, letter) in letters {
-            if let Some(delivery) = letter.delivery {
-                delivery.put_back();
-            }
-        }
-        self.lock().replies = 0;
+        let mut state = self.lock();
+        state.closed = true;
+        state.replies = 0;
+        let letters = std::mem::take(&mut state.letters);
+        drop(state);
+        letters.into_iter().for_each(|(_, letter)| letter.put_back());
+    }
+    /// A partition was lost: its events are let go, which makes room for others.
+    pub(super) fn let_go(&self) {
+        self.lock().give_up();
     }
     /// Replies that were given up because nobody took them.
     pub(super) fn given_up(&self) -> u64 {
@@ -120,8 +128,9 @@ impl State {
         self.replies -= usize::from(letter.is_reply());
         Some(letter)
     }
-    /// Events are never given up: they are not settled yet.
+    /// Events are given up only once they are another member's: until then they are not settled.
     fn give_up(&mut self) {
+        self.letters.retain(|(_, letter)| !letter.is_lost());
         let now = Instant::now();
         let is_old = |came: &Instant| now.duration_since(*came) > KEPT;
         while let Some(at) = self.letters.iter().position(|(_, letter)| letter.is_reply())
@@ -158,5 +167,28 @@ impl Drop for Wanted<'_> {
         drop(state);
         // What came meanwhile is anybody's again.
         self.mailbox.changed.notify_waiters();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Bus;
+    use bus_core::{Raw, Topic};
+
+    #[tokio::test(start_paused = true)]
+    async fn what_comes_once_it_is_closed_is_given_back_untried() {
+        const T: Topic<bus_core::Bytes, Raw> = Topic::new("t");
+        let bus = Bus::connect("memory://").await.unwrap().create_topics(true);
+        bus.publish_bytes("t", "late").await.unwrap();
+        let mut events = bus.subscribe(&T, "g").await.unwrap();
+        let delivery = events.next().await.unwrap().unwrap();
+        let mailbox = Mailbox::default();
+        mailbox.close();
+        mailbox.put(Letter::event(delivery.record().clone(), delivery));
+        let again = events.next();
+        let again = tokio::time::timeout(Duration::from_secs(30), again).await;
+        let again = again.expect("it is given back").unwrap().unwrap();
+        assert_eq!((again.attempt(), mailbox.lock().letters.len()), (1, 0));
     }
 }

@@ -12,7 +12,9 @@ use crate::{
     handler::{Consumer, Incoming, IntoResponse, Response, Running, State, caught, consumer, consumer_with},
     router::Routes,
 };
-use bus_core::{Bytes, Control, Delivery, Error, Message, Name, Record, Result, TopicSpec};
+use bus_core::{
+    Bytes, Control, Delivery, Error, ErrorKind, Message, Name, Notice, Record, Result, TopicSpec,
+};
 use serde::Serialize;
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use tokio::time::Instant;
@@ -109,7 +111,16 @@ impl Service {
         let (topic, group) = (&*self.name, self.name.clone());
         match &self.routes {
             Some(routes) if !self.by_hand => consumer(topic, group, routes.clone()).answer_requests(),
-            _ => consumer_with(topic, group, keep, mailbox.clone()),
+            _ => {
+                let waiting = mailbox.clone();
+                let lets_go = move |notice| {
+                    if matches!(notice, Notice::Lost { .. }) {
+                        waiting.let_go();
+                    }
+                    std::future::ready(())
+                };
+                consumer_with(topic, group, keep, mailbox.clone()).subscription(|s| s.on_notice(lets_go))
+            }
         }
     }
 }
@@ -190,11 +201,16 @@ impl RunningService {
     }
     /// Runs the route of a letter, settles it by what its handler answers, and answers whoever asked.
     /// # Errors
-    /// `Invalid`: the service has no router. The letter is then dropped, and an event comes again.
+    /// `Invalid`: the service has no router. `Fenced`: the event [is lost](Letter::is_lost). The letter is then dropped, and an
+    /// event comes again, here or elsewhere.
     pub async fn dispatch(&self, letter: Letter) -> Result<Response> {
         let Some(routes) = &self.routes else {
             return Err(Error::invalid(format!("service `{}` has no router", self.name)));
         };
+        if letter.is_lost() {
+            let text = "the event's partition was taken by another member, which handles it";
+            return Err(Error::new(ErrorKind::Fenced, text));
+        }
         let record = letter.record().clone();
         let responder = Responder::of(&self.bus, &record);
         let mut incoming = match &letter.delivery {
