@@ -75,7 +75,7 @@ impl Bus {
     }
 }
 
-async fn backend(url: &str) -> Result<Arc<dyn Backend>> {
+pub(crate) async fn backend(url: &str) -> Result<Arc<dyn Backend>> {
     let scheme = url
         .split_once("://")
         .map(|(scheme, _)| scheme)

@@ -36,6 +36,9 @@ struct RouterGuide;
 #[cfg(all(doctest, feature = "memory", feature = "app"))]
 #[doc = include_str!("../docs/requests.md")]
 struct RequestsGuide;
+#[cfg(all(doctest, feature = "memory", feature = "app", feature = "testing"))]
+#[doc = include_str!("../docs/testing.md")]
+struct TestingGuide;
 pub mod layer;
 #[cfg(feature = "app")]
 pub mod router;
@@ -43,6 +46,8 @@ pub mod router;
 pub mod service;
 #[cfg(feature = "settings")]
 pub mod settings;
+#[cfg(feature = "testing")]
+pub mod testing;
 #[cfg(feature = "app")]
 pub mod worker;
 
@@ -51,11 +56,11 @@ pub use app::App;
 pub use bus::{Bus, Destination};
 pub use bus_core::{
     Ack, Admin, Backend, Backoff, Batch, Bytes, Chunks, Codec, Control, Defaults, Delivery, Done, Entry,
-    Error, ErrorKind, Event, Expired, GroupSpec, Headers, HeadersView, Health, Limits, LossPolicy, Member,
-    MemberSpec, Message, Name, Notice, Order, Outcome, Pending, Prepared, Publish, Published, Publisher,
-    PublisherExt, Raw, Receipt, Record, Result, Retry, Room, Scope, Seen, Shard, Source, Stamp, Start,
-    Stateless, Stats, Subscribe, Subscriber, Subscription, Token, TopicLag, TopicSpec, Unconfirmed, Unsent,
-    check_name, dead_letter_topic, partition, position,
+    Error, ErrorKind, Event, Expired, Failed, GroupSpec, Headers, HeadersView, Health, Limits, LossPolicy,
+    Member, MemberSpec, Message, Name, Notice, Order, Outcome, Pending, Prepared, Publish, Published,
+    Publisher, PublisherExt, Raw, Receipt, Record, Result, Retry, Room, Scope, Seen, Shard, Source, Stamp,
+    Start, Stateless, Stats, Subscribe, Subscriber, Subscription, Token, TopicLag, TopicSpec, Unconfirmed,
+    Unsent, check_name, dead_letter_topic, partition, position,
 };
 pub use bus_core::{
     DeadLetter, DeadLetters, OpenLetters, Origin, Refused, Replay, ReplayProgress, Replayed, is_derived,

@@ -1,8 +1,8 @@
 //! The bus: what an application holds.
 
 use crate::{
-    Admin, Backend, Codec, DeadLetters, Defaults, Error, ErrorKind, Health, Message, Outcome, Pending,
-    Publisher, PublisherExt, Result, Stamp, Subscribe, Topic, TopicSpec, Unsent,
+    Admin, Backend, Codec, Control, DeadLetters, Defaults, Error, ErrorKind, Health, Message, Outcome,
+    Pending, Publisher, PublisherExt, Result, Stamp, Subscribe, Topic, TopicSpec, Unsent,
     delay::{Delays, Outputs},
     disabled::Disabled,
     enqueue::{Queue, Unconfirmed},
@@ -225,6 +225,10 @@ impl Bus {
     /// A group with more members than partitions is named once in a warning, by itself, from 10 s on.
     pub fn health(&self) -> Health {
         self.0.watch.health(self.0.backend.health())
+    }
+    /// Handles on its subscriptions: those that run, and the last 16 that ended with an [error](Control::failure).
+    pub fn subscriptions(&self) -> Vec<Control> {
+        self.0.watch.controls()
     }
     pub(crate) fn watch(&self) -> &Arc<Watch> {
         &self.0.watch

@@ -1,7 +1,8 @@
 //! A handle on a running subscription.
 
 use crate::{
-    Error, Owned, Result, Start, flow::Which, pump::Command, shared::Shared, stats::Counters, topics::Topics,
+    Error, Name, Owned, Result, Start, flow::Which, pump::Command, shared::Shared, stats::Counters,
+    topics::Topics,
 };
 use std::{
     sync::{Arc, OnceLock, Weak},
@@ -15,6 +16,7 @@ pub struct Control {
     commands: mpsc::WeakUnboundedSender<Command>,
     shared: Weak<Shared>,
     topics: Arc<Topics>,
+    group: Option<Name>,
     pub(crate) outcome: Arc<OnceLock<Option<Error>>>,
     pub(crate) counters: Arc<Counters>,
 }
@@ -25,9 +27,26 @@ impl Control {
             commands: commands.downgrade(),
             shared: Arc::downgrade(shared),
             topics: shared.topics.clone(),
+            group: shared.group.clone(),
             outcome: shared.outcome.clone(),
             counters: shared.counters.clone(),
         }
+    }
+    /// Its group; `None`: an observer.
+    pub fn group(&self) -> Option<&Name> {
+        self.group.as_ref()
+    }
+    /// What it reads; of a pattern, what has matched so far.
+    pub fn topics(&self) -> Vec<Name> {
+        self.topics.iter().map(|topic| topic.name.clone()).collect()
+    }
+    /// Whether it has ended, by itself or by being drained.
+    pub fn is_over(&self) -> bool {
+        self.outcome.get().is_some() || self.shared.upgrade().is_none_or(|shared| shared.is_over())
+    }
+    /// What ended it, if it was no drain or close.
+    pub fn failure(&self) -> Option<Error> {
+        self.outcome.get()?.as_ref().map(Error::duplicate)
     }
     /// Waits until everything that was acknowledged before is stored.
     /// # Errors
@@ -146,9 +165,6 @@ impl Control {
     fn over(&self) -> Error {
         self.failure()
             .unwrap_or_else(|| Error::closed("the subscription"))
-    }
-    fn failure(&self) -> Option<Error> {
-        self.outcome.get()?.as_ref().map(Error::duplicate)
     }
     async fn ask<R>(&self, command: impl FnOnce(oneshot::Sender<R>) -> Command) -> Option<R> {
         let (reply, answer) = oneshot::channel();

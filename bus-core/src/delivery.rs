@@ -1,7 +1,7 @@
 //! A message in an application's hands.
 
 use crate::{
-    Control, Error, Expired, HeadersView, Limits, Message, Name, Record, Result, Shard, clock,
+    Control, Error, Expired, Failed, HeadersView, Limits, Message, Name, Record, Result, Shard, clock,
     dead_letters::marks::Told,
     delay::Routed,
     flow::{Handout, Verdict},
@@ -97,8 +97,26 @@ impl RawDelivery {
         self.settle(verdict);
     }
     pub(crate) fn settle(mut self, verdict: Verdict) {
+        match &verdict {
+            Verdict::Nack {
+                error: Some(error), ..
+            } => self.note(error),
+            Verdict::Reject { reason, error } if *reason != "expired" => self.note(error),
+            _ => {}
+        }
         self.settled = true;
         self.shared.settle(self.slot, verdict);
+    }
+    #[cold]
+    fn note(&self, error: &str) {
+        let topic = self.shared.topics.get(self.shard.topic);
+        self.shared.counters.failures.push(Failed {
+            topic: topic.map_or_else(|| "".into(), |topic| topic.name.clone()),
+            partition: self.shard.partition,
+            position: self.record.position(),
+            attempt: self.attempt,
+            error: error.to_owned(),
+        });
     }
     fn fail(self, error: impl fmt::Display) {
         self.settle(Verdict::Nack {

@@ -1,6 +1,6 @@
 //! What is known of a bus, and members of a group that have nothing to do.
 
-use crate::{Backend, Error, Name, Owned, Result, is_derived, shared::Shared};
+use crate::{Backend, Control, Error, Name, Owned, Result, is_derived, shared::Shared};
 use parking_lot::Mutex;
 use std::{
     collections::{BTreeSet, HashMap},
@@ -13,6 +13,8 @@ use tokio::{runtime::Handle, time::Instant};
 const FRESH: Duration = Duration::from_secs(5);
 /// How long a member may be without a partition before somebody asks why: longer than a takeover after a kill.
 const IDLE: Duration = Duration::from_secs(10);
+/// Subscriptions that failed and are remembered.
+const FAILED: usize = 16;
 /// How often that is asked again.
 const AGAIN: Duration = Duration::from_secs(60);
 
@@ -74,6 +76,7 @@ pub(crate) struct Watch {
     runtime: Handle,
     members: Mutex<Members>,
     groups: Mutex<HashMap<Name, Group>>,
+    controls: Mutex<Vec<Control>>,
 }
 
 #[derive(Debug, Default)]
@@ -101,7 +104,21 @@ impl Watch {
             runtime: Handle::current(),
             members: Mutex::default(),
             groups: Mutex::default(),
+            controls: Mutex::default(),
         })
+    }
+    /// A subscription can be steered from now on.
+    pub(crate) fn steered_by(&self, control: Control) {
+        if control.group().is_none_or(|group| !is_derived(group)) {
+            let mut controls = self.controls.lock();
+            prune(&mut controls);
+            controls.push(control);
+        }
+    }
+    pub(crate) fn controls(&self) -> Vec<Control> {
+        let mut controls = self.controls.lock();
+        prune(&mut controls);
+        controls.clone()
     }
     /// A subscription begins. Those that move delayed messages are nobody's concern.
     pub(crate) fn joined(self: &Arc<Self>, shared: &Arc<Shared>) {
@@ -205,6 +222,18 @@ impl Watch {
             .map(|topic| topic.partitions as usize)
             .sum())
     }
+}
+
+/// Keeps those that run, and the newest that failed.
+fn prune(controls: &mut Vec<Control>) {
+    controls.retain(|control| !control.is_over() || control.failure().is_some());
+    let failed = controls.iter().filter(|control| control.is_over()).count();
+    let mut too_many = failed.saturating_sub(FAILED);
+    controls.retain(|control| {
+        let goes = too_many > 0 && control.is_over();
+        too_many -= usize::from(goes);
+        !goes
+    });
 }
 
 fn is_alive(shared: &Weak<Shared>) -> bool {

@@ -22,6 +22,7 @@ pub mod driver;
 mod enqueue;
 mod error;
 mod expired;
+mod failures;
 pub mod flow;
 mod gate;
 mod group;
@@ -67,6 +68,7 @@ pub use driver::{
 pub use enqueue::Unconfirmed;
 pub use error::{Error, ErrorKind, Result};
 pub use expired::Expired;
+pub use failures::Failed;
 pub use flow::{LossPolicy, Order, Owned};
 pub use group::{GroupSpec, MemberSpec, TopicLag};
 pub use headers::{Headers, HeadersIter, HeadersView, encode as encode_headers};

@@ -3,7 +3,7 @@
 //! The flow is behind one lock, and whoever holds it adds to plain atomics that nobody else writes: no lock, no
 //! allocation and no locked instruction for a count. Readers take no lock at all.
 
-use crate::Control;
+use crate::{Control, failures::Failures};
 use std::{
     sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
     time::Duration,
@@ -71,6 +71,7 @@ pub(crate) struct Counters {
     handled: AtomicU64,
     handling: AtomicU64,
     slowest: AtomicU64,
+    pub(crate) failures: Failures,
 }
 
 /// A number that only the holder of the flow's lock writes.

@@ -84,7 +84,9 @@ impl<T, C: Codec<T>> Subscribe<T, C> {
             }
             .run(),
         );
-        Ok(Subscription::new(shared, self.codec, send))
+        let subscription = Subscription::new(shared, self.codec, send);
+        watch.steered_by(subscription.control());
+        Ok(subscription)
     }
 
     /// The two halves of the backend's reader.
