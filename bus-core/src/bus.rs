@@ -2,7 +2,7 @@
 
 use crate::{
     Admin, Backend, Codec, Control, DeadLetters, Defaults, Error, ErrorKind, Health, Message, Outcome,
-    Pending, Publisher, PublisherExt, Result, Stamp, Subscribe, Topic, TopicSpec, Unsent,
+    Pending, Publisher, PublisherExt, Result, Stamp, Subscribe, Topic, Unsent,
     delay::{Delays, Outputs},
     disabled::Disabled,
     enqueue::{Queue, Unconfirmed},
@@ -19,9 +19,6 @@ use std::{
     },
     time::Duration,
 };
-
-/// How long creating topics is tried again while the broker cannot be reached.
-const CREATE: Duration = Duration::from_secs(15);
 
 /// A bus over one backend. Cheap to clone; every clone is the same bus.
 #[derive(Clone)]
@@ -185,30 +182,6 @@ impl Bus {
             Some(kept) => letters.kept_in(kept),
             None => letters,
         }
-    }
-    /// Creates what is missing of these topics and waits until it is usable. Nothing is changed or deleted; a topic
-    /// that has another number of partitions than asked for is reported in the log.
-    /// # Errors
-    /// `Invalid` for an illegal name or no partitions, before anything is created.
-    pub async fn ensure_topics(&self, topics: impl IntoIterator<Item = TopicSpec>) -> Result<()> {
-        let topics: Vec<_> = topics.into_iter().collect();
-        topics.iter().try_for_each(TopicSpec::check)?;
-        let admin = self.admin();
-        crate::again(CREATE, || admin.create(&topics)).await?;
-        for there in crate::again(CREATE, || admin.topics()).await? {
-            if let Some(asked) = topics
-                .iter()
-                .find(|t| t.name == there.name && t.partitions != there.partitions)
-            {
-                tracing::warn!(
-                    topic = &*there.name,
-                    asked = asked.partitions,
-                    partitions = there.partitions,
-                    "the topic has another number of partitions than asked for"
-                );
-            }
-        }
-        Ok(())
     }
     /// Topics and groups.
     pub fn admin(&self) -> Arc<dyn Admin> {

@@ -20,6 +20,7 @@ mod delivery;
 mod disabled;
 pub mod driver;
 mod enqueue;
+mod ensure;
 mod error;
 mod expired;
 mod failures;
@@ -66,6 +67,7 @@ pub use driver::{
     Subscriber, Token, Unsent,
 };
 pub use enqueue::Unconfirmed;
+pub use ensure::{Difference, Ensured};
 pub use error::{Error, ErrorKind, Result};
 pub use expired::Expired;
 pub use failures::Failed;

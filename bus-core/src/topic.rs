@@ -118,6 +118,27 @@ impl<T, C: Stateless> Topic<T, C> {
     pub const fn new(name: &'static str) -> Self {
         Self::from_parts(Cow::Borrowed(name), C::CODEC)
     }
+    /// A topic of events: what happened, kept by age ([`retention`](Self::retention)), for any number of groups. The same as
+    /// [`new`](Self::new), and says what it is for.
+    pub const fn event(name: &'static str) -> Self {
+        Self::new(name)
+    }
+    /// A topic of commands: what is to be done, by one group, kept by age. The same as [`new`](Self::new), and says what it is
+    /// for.
+    pub const fn command(name: &'static str) -> Self {
+        Self::new(name)
+    }
+    /// A topic of state: the newest record of each key is kept, however old it is ([`compact`](Self::compact)), and read to
+    /// its end before serving ([`Control::caught_up`](crate::Control::caught_up)).
+    ///
+    /// ```
+    /// use bus_core::{Raw, Topic};
+    /// const PRICES: Topic<String, Raw> = Topic::state("prices").partitions(4);
+    /// assert!(PRICES.spec().compact && !Topic::<String, Raw>::event("orders").spec().compact);
+    /// ```
+    pub const fn state(name: &'static str) -> Self {
+        Self::new(name).compact()
+    }
     /// A topic whose name is known at run time.
     pub fn named(name: impl Into<String>) -> Self {
         Self::from_parts(Cow::Owned(name.into()), C::CODEC)
