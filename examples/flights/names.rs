@@ -36,7 +36,8 @@ impl Names {
             return Err(Error::invalid(text));
         }
         bus.ensure_topics([self.flights().spec(), self.logbook().spec()])
-            .await
+            .await?;
+        Ok(())
     }
     /// Leaves nothing behind.
     pub(crate) async fn delete(&self, bus: &Bus) -> Result<()> {
