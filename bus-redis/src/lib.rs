@@ -16,7 +16,7 @@
 //! | `orders`, or `orders:{0}`, `orders:{1}`, … | the stream of a topic's one partition, or of each |
 //! | `bus:topic:orders`, `bus:topics` | the topic's descriptor, the names of all topics |
 //! | the native consumer group `billing` of a stream | the group's position: `XINFO GROUPS` shows its true lag |
-//! | `{orders}:bus:billing`, or `orders:bus:billing:{0}`, … | who owns the partition, in which epoch, and the notes |
+//! | `{orders}:bus:billing`, or `orders:bus:billing:{0}`, … | who owns the partition, in which epoch, the notes, and what the group lost |
 //! | `bus:members:billing:orders` | who is alive |
 //! | `bus:groups`, `bus:group:billing` | the names of groups, a group's topics |
 //! | `{orders}:bus:pid:orders:<uuid>:0` | a publisher's last sequence, until it closes, or for a day |
@@ -28,8 +28,8 @@
 //!
 //! # Where it ends
 //!
-//! One primary is one history. A failover, or a power loss without `appendfsync always`, can drop records that were
-//! confirmed; it is noticed and reported, not hidden. A start at a time looks at the time of storing, not at timestamps
+//! One primary is one history. A failover, a demotion, or a power loss without `appendfsync always`, can drop records that
+//! were confirmed; it is noticed and reported, not hidden. A start at a time looks at the time of storing, not at timestamps
 //! that publishers set. Topics with `compact` keep the newest entry of each key, whatever their age, and tombstones
 //! until every group has passed them and they are older than the topic's retention (a day where it has none); the
 //! server gives the memory of deleted entries back by whole nodes of about a hundred. TLS, Sentinel and Cluster are not

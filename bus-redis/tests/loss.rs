@@ -3,20 +3,12 @@
 
 mod common;
 
-use bus_core::{Backend, Done, ErrorKind, Event, Message, Scope, Start};
-use common::{member::Member, server::Server, *};
-
-fn numbered(from: usize, to: usize) -> Vec<Message> {
-    (from..to).map(|i| Message::new(format!("{i}"))).collect()
-}
-
-fn losses(member: &Member) -> Vec<(u128, u128)> {
-    let loss = |e: &Event| match e {
-        Event::DataLoss { from, to, .. } => Some((*from, *to)),
-        _ => None,
-    };
-    member.events.iter().filter_map(loss).collect()
-}
+use bus_core::{Backend, Done, ErrorKind, Scope, Start};
+use common::{
+    member::{Member, losses, numbered},
+    server::Server,
+    *,
+};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn confirmed_records_that_a_restart_lost_are_told_to_publishers_and_readers() {

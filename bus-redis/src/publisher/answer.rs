@@ -11,6 +11,8 @@ use crate::{
 pub(crate) struct Reading {
     /// Lines before the array: to `MULTI`, and one for each command that was queued.
     lines: usize,
+    /// The next element is the marker that was there before.
+    marker: bool,
     elements: Option<usize>,
     answer: Answer,
 }
@@ -22,7 +24,7 @@ pub(crate) struct Answer {
     pub(crate) error: Option<String>,
     /// The first element, where it is text: `OK`, `DUP`, `GAP`, `MISSING`.
     pub(crate) status: Option<String>,
-    /// A number behind it: the marker, at a gap.
+    /// The marker that was there before: of a transaction, and at a gap.
     pub(crate) number: Option<i64>,
     /// Where the entries are.
     pub(crate) positions: Vec<u128>,
@@ -43,6 +45,7 @@ impl Reading {
         };
         Self {
             lines,
+            marker: form == Form::Transaction,
             elements: None,
             answer,
         }
@@ -78,6 +81,7 @@ impl Reading {
                 (None, _) => return Err(Malformed),
                 (Some(left), kind) => {
                     match kind {
+                        b'$' if self.marker && rest == b"-1" => self.marker(0),
                         b'-' => self.fail(rest),
                         b'+' => self.text(rest),
                         b':' => self.answer.number = Some(integer(rest)?),
@@ -85,6 +89,7 @@ impl Reading {
                         b'$' => {
                             let length = usize::try_from(integer(rest)?).map_err(|_| Malformed)?;
                             match bulk(input, &mut at, length)? {
+                                Some(word) if self.marker => self.marker(integer(word)?),
                                 Some(word) => self.word(word),
                                 None => return Ok((used, None)),
                             }
@@ -98,6 +103,11 @@ impl Reading {
         }
     }
 
+    fn marker(&mut self, marker: i64) {
+        self.marker = false;
+        self.answer.number = Some(marker);
+        self.answer.status = Some("OK".into());
+    }
     fn word(&mut self, word: &[u8]) {
         match id::position(word) {
             Some(position) => self.answer.positions.push(position),
@@ -134,13 +144,19 @@ mod tests {
     }
 
     #[test]
-    fn a_transaction_brings_ids() {
-        let reply = b"+OK\r\n+QUEUED\r\n+QUEUED\r\n+QUEUED\r\n*3\r\n+OK\r\n$3\r\n5-1\r\n$-1\r\n";
-        let answer = read(Form::Transaction, 2, reply);
-        assert_eq!(
-            (answer.positions, answer.missing, answer.error),
-            (vec![(5 << 64) | 1], 1, None)
-        );
+    fn a_transaction_brings_ids_and_the_marker_before() {
+        for (before, marker) in [("$-1\r\n", 0), ("$2\r\n17\r\n", 17)] {
+            let reply = format!("+OK\r\n+QUEUED\r\n+QUEUED\r\n+QUEUED\r\n*3\r\n{before}$3\r\n5-1\r\n$-1\r\n");
+            let answer = read(Form::Transaction, 2, reply.as_bytes());
+            assert_eq!(
+                (answer.positions, answer.missing, answer.error),
+                (vec![(5 << 64) | 1], 1, None)
+            );
+            assert_eq!(
+                (answer.status.as_deref(), answer.number),
+                (Some("OK"), Some(marker))
+            );
+        }
     }
 
     #[test]

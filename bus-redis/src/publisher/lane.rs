@@ -197,6 +197,7 @@ impl Lane {
                         sequence.as_bytes(),
                         b"EX",
                         MARKER_LIFE,
+                        b"GET",
                     ],
                 );
                 out.extend_from_slice(&pack.body);
@@ -288,6 +289,19 @@ impl Lane {
             self.low = marker;
         } else {
             self.lost = Some(error);
+        }
+    }
+
+    /// Confirmed records are gone, as the marker tells that was there before the pack that flies, which is stored behind
+    /// the gap. What waits is refused, or else the next publish.
+    pub(crate) fn lost_before(&mut self, error: Error) {
+        let waiting = std::mem::take(&mut self.waiting);
+        if waiting.is_empty() {
+            self.lost = Some(error);
+        } else {
+            for pack in waiting {
+                pack.fail(|| Unsent::not_stored(error.duplicate()));
+            }
         }
     }
 

@@ -8,6 +8,7 @@
 mod answer;
 mod call;
 mod lane;
+mod loss;
 mod recovery;
 mod state;
 mod task;

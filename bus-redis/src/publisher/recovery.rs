@@ -7,9 +7,9 @@ use super::{
 use crate::{
     error::{classify, silent},
     id,
-    wire::{Conn, Pipeline, Value},
+    wire::{Conn, Pipeline, Value, promotion},
 };
-use bus_core::{Error, ErrorKind, Result, mutant};
+use bus_core::{Error, Result, mutant};
 use tokio::time::timeout;
 
 /// Seconds after which no request of a connection that is gone arrives any more.
@@ -52,7 +52,9 @@ impl Task {
             // First, and before the markers are read: a request that is still on its way over the old connection must
             // not be carried out any more. 0 or 1 killed, both say so.
             Some((id, run_id))
-                if form == Form::Transaction && run_id == conn.run_id() && !mutant("resend-unfenced") =>
+                if form == Form::Transaction
+                    && promotion::run_of(run_id) == promotion::run_of(conn.run_id())
+                    && !mutant("resend-unfenced") =>
             {
                 pipeline.add(&[b"CLIENT", b"KILL", b"ID", id.to_string().as_bytes()]);
                 1
@@ -146,17 +148,7 @@ impl Task {
             let kept = reply.at(0).at(0).text().unwrap_or("the beginning");
             range = format!("those behind {kept}, up to {last}");
         }
-        let address = conn.address();
-        tracing::error!(
-            topic = &*topic, partition, %address, range,
-            "redis lost records that it had confirmed: its history went back"
-        );
-        let sentence = format!(
-            "redis at {address} lost records of partition {partition} of topic `{topic}` that it had confirmed: {range}; \
-             its history went back, by a failover or by a restart without `appendfsync always`. \
-             Publish them again from their source"
-        );
-        Ok(Error::new(ErrorKind::DataLoss, sentence))
+        Ok(super::loss::of(conn.address(), &topic, partition, &range))
     }
 
     async fn ask(&self, conn: &mut Conn, pipeline: &Pipeline) -> Result<Vec<Value>> {

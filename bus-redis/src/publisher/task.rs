@@ -367,6 +367,11 @@ impl Task {
             gone = Some(lane.topic.clone());
             lane.failed(&Error::topic_missing(&lane.topic), false);
         } else {
+            if let (Some("OK"), Some(before)) = (answer.status.as_deref(), answer.number)
+                && (before as u64) < lane.low
+            {
+                lane.lost_before(super::loss::before(address, lane));
+            }
             match (answer.status.as_deref(), answer.number) {
                 (Some("OK" | "DUP"), _) if self.context.config.durability.waits() => {
                     lane.unconfirmed = Some(answer.positions);

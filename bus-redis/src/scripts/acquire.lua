@@ -1,6 +1,6 @@
 -- Takes a lease that is free, ours, or exactly as the contender has seen it for a whole ttl.
 -- KEYS: lease, stream. ARGV: group, member, ttl ms, expected owner, epoch, beat, whether the group's start was fixed.
-local lease = redis.call('HMGET', KEYS[1], 'owner', 'epoch', 'beat', 'last', 'notes', 'at')
+local lease = redis.call('HMGET', KEYS[1], 'owner', 'epoch', 'beat', 'last', 'notes', 'at', 'gone')
 local owner = lease[1] or ''
 if owner ~= '' and owner ~= ARGV[2] then
   if owner ~= ARGV[4] or lease[2] ~= ARGV[5] or lease[3] ~= ARGV[6] then return { 'HELD' } end
@@ -28,4 +28,5 @@ if lease[6] == last then notes = lease[5] or '' end
 redis.call('HSET', KEYS[1], 'owner', ARGV[2], 'epoch', epoch, 'beat', 0, 'ttl', ARGV[3], 'clean', 0, 'seq', 0,
   'last', last, 'notes', notes, 'at', last, 'seen', string.format('%.0f', now))
 local added, length, first, tip, newest, deleted = facts(stream)
-return { 'OK', epoch, last, read, notes, added, length, first, tip, newest, deleted, made }
+local gone = hear(KEYS[1], lease[7], last)
+return { 'OK', epoch, last, read, notes, added, length, first, tip, newest, deleted, gone, made }

@@ -59,6 +59,27 @@ local function facts(stream)
     stream['max-deleted-entry-id']
 end
 
+-- What is gone of a lease's stream ahead of a group that has settled up to last, as `history` has left it: pairs of
+-- the last id that was kept and the last that is gone. It stays until the group has passed it, as a hole in the log does.
+local function hear(lease, gone, last)
+  local ahead, highest = {}, '0-0'
+  for from, to in string.gmatch(gone or '', '(%S+) (%S+)') do
+    if before(highest, to) then highest = to end
+    if before(last, to) then ahead[#ahead + 1] = from .. ' ' .. to end
+  end
+  if highest == '0-0' then return '' end
+  gone = table.concat(ahead, ' ')
+  redis.call('HSET', lease, 'gone', gone, 'heard', highest)
+  return gone
+end
+
+-- Which promotion the server's history goes back to: nothing else tells that it was a replica meanwhile, and has
+-- another server's history, under the same run and on the same connection.
+local function promotion()
+  local told = redis.call('INFO', 'replication')
+  return string.match(told, 'master_replid2:(%S+)') .. ':' .. string.match(told, 'second_repl_offset:(%S+)')
+end
+
 local function now_ms()
   local time = redis.call('TIME')
   return time[1] * 1000 + math.floor(time[2] / 1000)

@@ -1,6 +1,6 @@
 -- Moves an owner's own position under a new epoch, so that nothing of the old one can settle anything.
 -- KEYS: lease, stream. ARGV: group, member, epoch, last settled id (`$`: the end; ``: where it is).
-local lease = redis.call('HMGET', KEYS[1], 'owner', 'epoch', 'notes', 'at')
+local lease = redis.call('HMGET', KEYS[1], 'owner', 'epoch', 'notes', 'at', 'gone')
 if lease[1] ~= ARGV[2] or lease[2] ~= ARGV[3] then return { 'FENCED' } end
 local stream = info(KEYS[2])
 local group = group_of(KEYS[2], ARGV[1])
@@ -17,4 +17,5 @@ end
 local epoch = string.format('%.0f', math.max(tonumber(lease[2]) + 1, now_ms()))
 redis.call('XGROUP', 'SETID', KEYS[2], ARGV[1], last, 'ENTRIESREAD', read)
 redis.call('HSET', KEYS[1], 'epoch', epoch, 'beat', 0, 'seq', 0, 'last', last, 'notes', notes, 'at', last)
-return { 'OK', epoch, last, read, notes, facts(stream) }
+local added, length, first, tip, newest, deleted = facts(stream)
+return { 'OK', epoch, last, read, notes, added, length, first, tip, newest, deleted, hear(KEYS[1], lease[5], last) }

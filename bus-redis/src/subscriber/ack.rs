@@ -9,7 +9,7 @@ use crate::{
     facts::Facts,
     id,
     scripts::Script,
-    wire::{Link, Pipeline, Value, encode},
+    wire::{Link, Pipeline, Value, encode, promotion},
 };
 use async_trait::async_trait;
 use bus_core::{Ack, Done, Error, ErrorKind, Event, Message, Name, Result, Shard};
@@ -166,7 +166,8 @@ impl RedisAck {
         }
         encode::number(&mut bytes, read);
         encode::bulk(&mut bytes, &done.notes);
-        let mut words = 10 + streams.len();
+        encode::bulk(&mut bytes, promotion::of(&held.run_id).as_bytes());
+        let mut words = 11 + streams.len();
         for (stream, count, fields) in &outputs {
             let key = streams.iter().position(|s| s == stream).unwrap_or(0);
             encode::number(&mut bytes, key as i64 + 1);

@@ -1,6 +1,7 @@
 //! A shard that was just acquired, or moved by a seek.
 
 use super::{
+    history,
     ordinals::Ordinals,
     state::{Held, Open, Shared},
 };
@@ -31,6 +32,8 @@ pub(crate) struct Gained {
     read: Option<u64>,
     notes: Bytes,
     facts: Option<Facts>,
+    /// What was read and is gone, as far as the group has not passed it.
+    gone: Vec<(u128, u128)>,
 }
 
 impl Gained {
@@ -45,12 +48,8 @@ impl Gained {
                 .map(Bytes::copy_from_slice)
                 .unwrap_or_default(),
             facts: Facts::read(reply, 5),
+            gone: history::ranges(reply.at(11)),
         }
-    }
-
-    /// The first position that is not settled.
-    pub(crate) fn next(&self) -> u128 {
-        self.next
     }
 
     /// Says that the shard is ours since `sent`.
@@ -70,10 +69,12 @@ impl Gained {
             compared: None,
             read: None,
             counting: place.counting,
+            heard: 0,
         };
         // What was removed while nobody owned the partition is known before the first record is read.
         held.saw(self.facts);
         let missing = held.compare(self.next);
+        let gone = held.hear(self.gone, self.next);
         let open = Open {
             shard,
             topic: place.topic,
@@ -86,6 +87,9 @@ impl Gained {
         shared.open(held, open);
         for (from, to) in missing {
             shared.tell(Event::DataLoss { shard, from, to });
+        }
+        for loss in gone {
+            shared.tell(loss);
         }
     }
 }

@@ -4,9 +4,9 @@ use super::{state::Shared, watch::Watched};
 use crate::{
     id,
     scripts::Script,
-    wire::{Link, Pipeline},
+    wire::{Link, Pipeline, Value},
 };
-use bus_core::{Event, Result, Shard};
+use bus_core::Result;
 use std::collections::BTreeMap;
 
 /// What one subscription knows of the history that it has seen.
@@ -14,8 +14,6 @@ use std::collections::BTreeMap;
 pub(crate) struct History {
     /// The last record that was read of a shard, where that is still to be compared.
     read: BTreeMap<(u32, u32), u128>,
-    /// Positions that were read and are gone, to be told with the next `Gained`.
-    gone: BTreeMap<(u32, u32), (u128, u128)>,
 }
 
 impl History {
@@ -30,20 +28,26 @@ impl History {
         }
     }
 
-    /// Compares. What is gone is logged here, because the shard may be another member's by now.
-    pub(super) async fn look(&mut self, link: &Link, topics: &[Watched]) -> Result<()> {
+    /// Compares. What is gone is kept beside the lease: who owns the partition, now or later, is told of it there.
+    pub(super) async fn look(&mut self, link: &Link, group: &str, topics: &[Watched]) -> Result<()> {
         if self.read.is_empty() {
             return Ok(());
         }
         let (mut pipeline, mut asked) = (Pipeline::new(), Vec::new());
         for ((topic, partition), read) in &self.read {
             let watched = topics.iter().find(|t| t.index == *topic && !t.lost);
-            let Some((watched, stream)) =
-                watched.and_then(|t| Some((t, t.streams.get(*partition as usize)?)))
-            else {
+            let Some(watched) = watched.filter(|t| t.streams.len() > *partition as usize) else {
                 continue;
             };
-            compare(&mut pipeline, stream, *read, watched.info.compact);
+            let [stream, lease] =
+                [&watched.streams, &watched.leases].map(|keys| keys[*partition as usize].as_bytes());
+            compare(
+                &mut pipeline,
+                &[stream, lease],
+                *read,
+                watched.info.compact,
+                group,
+            );
             asked.push(((*topic, *partition), &watched.info.name, *read));
         }
         let replies = if asked.is_empty() {
@@ -52,51 +56,41 @@ impl History {
             link.call(&pipeline).await?.values
         };
         for ((key, topic, read), reply) in asked.into_iter().zip(replies) {
-            if let Some(range) = gone(&link.check(reply)?, topic, key.1, read) {
-                self.gone.insert(key, range);
-            }
+            gone(&link.check(reply)?, topic, key.1, read);
         }
         self.read.clear();
         Ok(())
     }
-
-    /// What is gone of partitions that are another member's by now: told by themselves, since they are not gained here.
-    pub(super) fn elsewhere(&mut self, is: impl Fn(u32, u32) -> bool) -> Vec<Event> {
-        let others = self
-            .gone
-            .extract_if(.., |(topic, partition), _| is(*topic, *partition));
-        let told = |((topic, partition), (from, to))| {
-            // In no epoch of ours: a notice, and no reason to stop.
-            let shard = Shard {
-                topic,
-                partition,
-                epoch: 0,
-            };
-            Event::DataLoss { shard, from, to }
-        };
-        others.map(told).collect()
-    }
-
-    /// What is gone of a shard that is ours again from `next` on.
-    pub(super) fn take(&mut self, topic: u32, partition: u32, next: u128) -> Option<(u128, u128)> {
-        let (from, to) = self.gone.remove(&(topic, partition))?;
-        (next < to).then_some((from.max(next), to))
-    }
 }
 
-/// Asks whether a stream still has what was read up to `read`.
-pub(super) fn compare(pipeline: &mut Pipeline, stream: &str, read: u128, compact: bool) {
+/// Asks whether a stream still has what was read up to `read`. Keys: the stream, and a group's lease.
+pub(super) fn compare(pipeline: &mut Pipeline, keys: &[&[u8]], read: u128, compact: bool, group: &str) {
     let (read, compact): (_, &[u8]) = (id::id(read), if compact { b"1" } else { b"0" });
-    pipeline.script(Script::History, &[stream.as_bytes()], &[read.as_bytes(), compact]);
+    pipeline.script(
+        Script::History,
+        keys,
+        &[read.as_bytes(), compact, group.as_bytes()],
+    );
+}
+
+/// The ranges that a lease keeps: the last id before each that is there, and the last of it.
+pub(super) fn ranges(reply: &Value) -> Vec<(u128, u128)> {
+    let words: Vec<u128> = reply
+        .text()
+        .unwrap_or_default()
+        .split(' ')
+        .filter_map(|word| id::position(word.as_bytes()))
+        .collect();
+    let mut ranges: Vec<_> = words
+        .chunks_exact(2)
+        .map(|pair| (pair[0].saturating_add(1), pair[1].saturating_add(1)))
+        .collect();
+    ranges.sort_unstable();
+    ranges
 }
 
 /// The positions that were read and are gone, if any.
-pub(super) fn gone(
-    reply: &crate::wire::Value,
-    topic: &str,
-    partition: u32,
-    read: u128,
-) -> Option<(u128, u128)> {
+pub(super) fn gone(reply: &Value, topic: &str, partition: u32, read: u128) -> Option<(u128, u128)> {
     if reply.at(0).text() != Some("BACK") {
         return None;
     }

@@ -2,7 +2,7 @@
 //! what is over its quota, and watches that topics stay what they are.
 
 use super::{
-    history::History,
+    history::{self, History},
     state::{Notice, Shared},
     watch::Watched,
 };
@@ -109,7 +109,7 @@ impl Keeper {
             return Ok(true);
         }
         self.run_id = Some(answers.run_id);
-        self.history.look(&self.link, &self.topics).await?;
+        self.history.look(&self.link, &self.group, &self.topics).await?;
         let mut live = vec![Vec::new(); self.topics.len()];
         for (ask, reply) in asks.iter().zip(answers.values) {
             let reply = self.link.check(reply)?;
@@ -124,14 +124,6 @@ impl Keeper {
             if !self.topics[topic].lost {
                 self.share(topic, live).await?;
             }
-        }
-        let (topics, member) = (&self.topics, &self.member);
-        let others = |topic, partition| {
-            let topic = topics.iter().find(|t: &&Watched| t.index == topic);
-            topic.is_some_and(|t| t.is_owned_by_another(partition, member))
-        };
-        for loss in self.history.elsewhere(others) {
-            self.shared.tell(loss);
         }
         self.overdue().await?;
         for topic in self.topics.iter().filter(|t| !t.lost) {
@@ -189,9 +181,11 @@ impl Keeper {
                 let Some(held) = state.get(shard) else { return };
                 held.renewed = sent;
                 held.saw(Facts::read(reply, 1));
+                let gone = held.hear(history::ranges(reply.at(7)), 0);
                 if std::mem::take(&mut held.suspended) {
                     state.notices.push_back(Notice::Event(Event::Resumed(shard)));
                 }
+                state.notices.extend(gone.map(Notice::Event));
                 drop(state);
                 self.shared.wake.notify_one();
             }

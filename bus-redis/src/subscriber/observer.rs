@@ -80,6 +80,7 @@ pub(crate) fn open(shared: &Shared, shard: Shard, topic: &Name, found: Found, to
         compared: None,
         read: None,
         counting: found.counting,
+        heard: 0,
     };
     let open = Open {
         shard,
@@ -181,7 +182,7 @@ impl Observer {
         let mut gone = None;
         if let Some(read) = seen.read {
             let mut pipeline = Pipeline::new();
-            history::compare(&mut pipeline, &seen.stream, read, info.compact);
+            history::compare(&mut pipeline, &[seen.stream.as_bytes()], read, info.compact, "");
             let link = &self.context.link;
             let reply = link.check(link.call(&pipeline).await?.values.remove(0))?;
             gone = history::gone(&reply, &info.name, seen.shard.partition, read);

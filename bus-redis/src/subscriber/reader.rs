@@ -9,7 +9,7 @@ use crate::{
     Context,
     error::{broken, classify},
     id,
-    wire::{Conn, encode},
+    wire::{Conn, Value, encode, promotion},
 };
 use bus_core::{Batch, Error, ErrorKind, Event, Result, Room, Shard};
 use std::{
@@ -30,6 +30,9 @@ const COUNT: usize = 1000;
 /// Bytes of one reply, over all streams.
 const REPLY: usize = 4 * 1024 * 1024;
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+/// For how long the server is taken to have the history that it was seen to have: it cannot become a replica, take over
+/// another's data and be promoted in less. A read that waits there is ended by the server when it becomes a replica.
+const SURE: Duration = Duration::from_millis(5);
 
 /// One shard's place.
 #[derive(Debug)]
@@ -69,6 +72,9 @@ pub(crate) struct Reader {
     /// The shards of the request that is on its way, if any, and when its answer is overdue.
     request: Vec<(Shard, Arc<str>)>,
     answer_by: Option<Instant>,
+    /// Which history the server had was asked last then, and whether the answer is still to come, before the records.
+    asked: Option<Instant>,
+    asking: bool,
     unblocked: bool,
     read: (usize, usize),
     average: usize,
@@ -96,6 +102,8 @@ impl Reader {
             decoder: Decoder::default(),
             request: Vec::new(),
             answer_by: None,
+            asked: None,
+            asking: false,
             unblocked: false,
             read: (0, 0),
             // A guess until the first reply: small replies first.
@@ -236,7 +244,13 @@ impl Reader {
         let count = (share / self.average.max(1)).clamp(1, COUNT);
         // With a full shard left out, blocking would let it wait for the others' news.
         let block = open.len() == wanted.len();
+        let now = Instant::now();
+        self.asking = self.asked.is_none_or(|at| now.duration_since(at) > SURE);
         let out = conn.out();
+        if self.asking {
+            self.asked = Some(now);
+            encode::command(out, promotion::ASK);
+        }
         encode::array(out, 4 + 2 * usize::from(block) + 2 * open.len());
         encode::bulk(out, b"XREAD");
         encode::bulk(out, b"COUNT");
@@ -254,7 +268,7 @@ impl Reader {
         }
         let request: Vec<_> = open.iter().map(|c| (c.shard, c.stream.clone())).collect();
         conn.expect_input((count * self.average * open.len()).min(REPLY / 4));
-        self.answer_by = Some(Instant::now() + BLOCK + self.context.config.connect_timeout);
+        self.answer_by = Some(now + BLOCK + self.context.config.connect_timeout);
         self.unblocked = false;
         conn.flush_now();
         for (shard, _) in &request {
@@ -329,6 +343,8 @@ impl Reader {
         self.context.health.down(error);
         self.conn = None;
         self.answer_by = None;
+        self.asked = None;
+        self.asking = false;
         // Half a batch is read again: a place moves only with what is complete.
         self.decoder = Decoder::default();
         self.pause = (self.pause * 2).clamp(Duration::from_millis(20), LONGEST_PAUSE);
@@ -336,6 +352,19 @@ impl Reader {
     }
 
     fn decode(&mut self, shared: &Shared, events: &mut Vec<Event>) -> Result<()> {
+        match self.is_same_history() {
+            Ok(Some(true)) => {}
+            Ok(Some(false)) => {
+                shared.kick.notify_one();
+                self.disconnect(&promotion::other(&self.context.config.address()));
+                return Ok(());
+            }
+            Ok(None) => return Ok(()),
+            Err(error) => {
+                self.disconnect(&error);
+                return Ok(());
+            }
+        }
         let keys: Vec<&str> = self.request.iter().map(|(_, stream)| &**stream).collect();
         let mut batches = Vec::new();
         let mut failed = None;
@@ -384,6 +413,20 @@ impl Reader {
             None => {}
         }
         Ok(())
+    }
+
+    /// The answer that comes before the records, if it was asked for; `None`: it is not there yet.
+    fn is_same_history(&mut self) -> Result<Option<bool>> {
+        let Some(conn) = self.conn.as_mut().filter(|_| self.asking) else {
+            return Ok(Some(true));
+        };
+        let Some((told, used)) = Value::parse(conn.input())? else {
+            return Ok(None);
+        };
+        conn.consume(used);
+        self.asking = false;
+        let told = conn.check(told)?;
+        Ok(Some(conn.is_still(&told)))
     }
 
     fn accept(&mut self, shared: &Shared, shard: Shard, batch: Batch, last: u128) {

@@ -136,15 +136,10 @@ impl Keeper {
             run_id: run_id.clone(),
             counting: !watched.info.compact,
         };
-        if reply.at(11).int() == Some(1) {
+        if reply.at(12).int() == Some(1) {
             tracing::warn!(group = %self.group, topic = &*place.topic, partition, "the group was destroyed; it goes on where it was");
         }
-        let gained = Gained::read(reply);
-        let gone = self.history.take(shard.topic, partition, gained.next());
-        gained.tell(&self.shared, shard, place, sent);
-        if let Some((from, to)) = gone {
-            self.shared.tell(Event::DataLoss { shard, from, to });
-        }
+        Gained::read(reply).tell(&self.shared, shard, place, sent);
     }
 
     /// Gives back what should have been released by now.

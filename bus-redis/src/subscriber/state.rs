@@ -61,6 +61,8 @@ pub(crate) struct Held {
     /// The last record that was read.
     pub(crate) read: Option<u128>,
     pub(crate) counting: bool,
+    /// Up to where it was told of a history that went back.
+    pub(crate) heard: u128,
 }
 
 /// What `receive` is to tell, in order.
@@ -150,6 +152,21 @@ impl Held {
         if self.counting && self.facts.is_none() {
             self.facts = facts;
         }
+    }
+    /// What is to be told of ranges that the lease keeps, from `next` on: each once in this epoch.
+    pub(crate) fn hear(
+        &mut self,
+        ranges: Vec<(u128, u128)>,
+        next: u128,
+    ) -> impl Iterator<Item = Event> + use<> {
+        let (shard, heard) = (self.shard, self.heard.max(next));
+        self.heard = ranges.iter().fold(self.heard, |heard, (_, to)| heard.max(*to));
+        let ahead = ranges.into_iter().filter(move |(_, to)| *to > heard);
+        ahead.map(move |(from, to)| Event::DataLoss {
+            shard,
+            from: from.max(heard),
+            to,
+        })
     }
     /// Compares what was removed with what was read up to `read_to`, and forgets what is settled. The positions that
     /// are missing.

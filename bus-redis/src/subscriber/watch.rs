@@ -87,11 +87,6 @@ impl Watched {
             owner.is_empty() || owner == member || now.duration_since(seen.since) > seen.ttl
         })
     }
-    /// Whether a partition was last seen with another owner than `member`.
-    pub(crate) fn is_owned_by_another(&self, partition: u32, member: &str) -> bool {
-        let seen = self.sightings.get(partition as usize).and_then(Option::as_ref);
-        seen.is_some_and(|seen| !seen.words[0].is_empty() && seen.words[0] != member)
-    }
     /// After a change of the server's history what was seen proves nothing.
     pub(crate) fn forget_sightings(&mut self) {
         self.sightings.iter_mut().for_each(|seen| *seen = None);

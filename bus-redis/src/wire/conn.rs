@@ -1,6 +1,6 @@
 //! One connection: commands go into a buffer, replies are read out of one.
 
-use super::{Pipeline, Value, encode};
+use super::{Pipeline, Value, encode, promotion};
 use crate::{
     RedisConfig,
     error::{broken, classify, silent, unexpected},
@@ -30,6 +30,9 @@ const INPUT: usize = 64 * 1024;
 const KEPT: usize = 4 * 1024 * 1024;
 
 /// A connection and the history it talks to: `(connection, run_id)` never changes, another run is another connection.
+///
+/// A server that was a replica meanwhile has another history too, under the same run, and connections outlive that:
+/// [`Conn::call_here`] finds it out.
 #[derive(Debug)]
 pub(crate) struct Conn {
     stream: Stream,
@@ -99,7 +102,7 @@ impl Conn {
         hello.add(&[b"CLIENT", b"SETNAME", name.as_bytes()]);
         hello.add(&[b"CLIENT", b"ID"]);
         hello.add(&[b"INFO", b"server"]);
-        hello.add(&[b"INFO", b"replication"]);
+        hello.add(promotion::ASK);
         let replies = self.call(&hello).await?;
         // The first error is the telling one: without AUTH all that follows is refused too.
         let replies: Vec<Value> = replies
@@ -113,9 +116,8 @@ impl Conn {
         self.id = id.int().unwrap_or(0) as u64;
         let info = info.text().unwrap_or_default();
         self.version = info_field(info, "redis_version").unwrap_or_default().into();
-        self.run_id = info_field(info, "run_id")
-            .ok_or_else(|| unexpected(&self.address, "INFO server"))?
-            .into();
+        let run = info_field(info, "run_id").ok_or_else(|| unexpected(&self.address, "INFO server"))?;
+        self.run_id = promotion::run_id(run, replication.text().unwrap_or_default()).into();
         Ok(())
     }
 
@@ -149,9 +151,14 @@ impl Conn {
     pub(crate) fn id(&self) -> u64 {
         self.id
     }
-    /// The server's run: another one may have another history.
+    /// The server's run and its last promotion: with another of either it may have another history.
     pub(crate) fn run_id(&self) -> &Arc<str> {
         &self.run_id
+    }
+    /// Whether what the server says of its replication shows the same history still.
+    pub(crate) fn is_still(&self, replication: &Value) -> bool {
+        let told = replication.text().map(promotion::told);
+        told.is_some_and(|told| told == promotion::of(&self.run_id))
     }
     /// The server's version.
     pub(crate) fn version(&self) -> &str {
@@ -258,12 +265,29 @@ impl Conn {
     /// Sends commands and reads their replies; those that are errors are among them. A failed or dropped call leaves
     /// the connection out of step: it must not be used again.
     pub(crate) async fn call(&mut self, pipeline: &Pipeline) -> Result<Vec<Value>> {
+        self.write(pipeline);
+        self.replies(pipeline.len()).await
+    }
+    /// [`Conn::call`], and an error where the server has another history by now: the replies may come from that one.
+    pub(crate) async fn call_here(&mut self, pipeline: &Pipeline) -> Result<Vec<Value>> {
+        self.write(pipeline);
+        encode::command(&mut self.out, promotion::ASK);
+        let mut replies = self.replies(pipeline.len() + 1).await?;
+        let told = replies.pop().map(|reply| self.check(reply)).transpose()?;
+        match told {
+            Some(told) if self.is_still(&told) => Ok(replies),
+            _ => Err(promotion::other(&self.address)),
+        }
+    }
+    fn write(&mut self, pipeline: &Pipeline) {
         let Self { out, shas, .. } = self;
         pipeline.write(out, |script| {
             shas.get(script as usize).cloned().unwrap_or_default()
         });
-        let mut replies = Vec::with_capacity(pipeline.len());
-        while replies.len() < pipeline.len() {
+    }
+    async fn replies(&mut self, count: usize) -> Result<Vec<Value>> {
+        let mut replies = Vec::with_capacity(count);
+        while replies.len() < count {
             match Value::parse(self.input())? {
                 Some((value, length)) => {
                     self.consume(length);

@@ -15,7 +15,7 @@ pub(crate) struct Link {
     conn: Mutex<Option<Conn>>,
 }
 
-/// Replies, and which run of the server gave them.
+/// Replies, and which run of the server gave them, behind which promotion.
 #[derive(Debug)]
 pub(crate) struct Answers {
     pub(crate) run_id: Arc<str>,
@@ -94,12 +94,12 @@ impl Link {
             if pipeline.has_scripts() && !conn.has_scripts() {
                 conn.load_scripts().await?;
             }
-            let mut values = conn.call(pipeline).await?;
+            let mut values = conn.call_here(pipeline).await?;
             let flushed = |v: &Value| matches!(v, Value::Error(text) if text.starts_with("NOSCRIPT"));
             if values.iter().any(flushed) {
                 conn.load_scripts().await?;
                 for (index, value) in values.iter_mut().enumerate().filter(|(_, value)| flushed(value)) {
-                    *value = conn.call(&pipeline.only(index)).await?.remove(0);
+                    *value = conn.call_here(&pipeline.only(index)).await?.remove(0);
                 }
             }
             Ok(values)

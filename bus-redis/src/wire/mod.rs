@@ -4,6 +4,7 @@ mod conn;
 pub(crate) mod encode;
 mod link;
 mod pipeline;
+pub(crate) mod promotion;
 pub(crate) mod value;
 
 pub(crate) use conn::{Conn, info_field};

@@ -150,3 +150,17 @@ impl Member {
         })
     }
 }
+
+/// Messages that say their number.
+pub fn numbered(from: usize, to: usize) -> Vec<Message> {
+    (from..to).map(|i| Message::new(format!("{i}"))).collect()
+}
+
+/// The ranges of `DataLoss` that a member was told.
+pub fn losses(member: &Member) -> Vec<(u128, u128)> {
+    let loss = |e: &Event| match e {
+        Event::DataLoss { from, to, .. } => Some((*from, *to)),
+        _ => None,
+    };
+    member.events.iter().filter_map(loss).collect()
+}

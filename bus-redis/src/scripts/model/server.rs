@@ -4,6 +4,7 @@ use super::{
     super::Script,
     reference::{Call, Reference, Reply},
 };
+use crate::wire::promotion;
 use redis::{Connection, Value, cmd};
 
 const GROUP: &str = "g";
@@ -21,6 +22,8 @@ pub(super) struct Server {
     scripts: Vec<String>,
     /// Lease, stream, outputs.
     keys: [String; 3],
+    /// Of the server, as its scripts see it.
+    promotion: String,
 }
 
 impl Drop for Server {
@@ -58,10 +61,12 @@ impl Server {
                 .unwrap()
         };
         let scripts = Script::sources().map(load).collect();
+        let told: String = cmd("INFO").arg("replication").query(&mut connection).unwrap();
         Self {
             connection,
             scripts,
             keys,
+            promotion: promotion::told(&told),
         }
     }
     /// Makes a call; what it answered, and the epoch if it gave one.
@@ -94,6 +99,7 @@ impl Server {
                     &id(*last),
                     "-1",
                     notes,
+                    &self.promotion,
                 ];
                 let words = head.into_iter().chain(["1", "2", "data", output]);
                 (Script::Commit, 3, words.map(str::to_owned).collect())
