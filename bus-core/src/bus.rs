@@ -162,8 +162,8 @@ impl Bus {
             .apply(Subscribe::new(self.clone(), topic, Some(group)))
     }
     /// Subscribes as a member of `group` to every topic whose name matches the name of `pattern`, where `*` stands for any
-    /// run of characters and `?` for one; dead letters and other topics that the bus derives are left out. The list of
-    /// topics is looked at again every 30 s ([`Subscribe::look_every`]); topics that appear are read from their
+    /// run of characters and `?` for one; topics that the bus derives are left out (`….dlq`, `….dlq.parked`, `….delay`,
+    /// and where this subscription's own dead letters go and are parked). The list of topics is looked at again every 30 s ([`Subscribe::look_every`]); topics that appear are read from their
     /// beginning, those that are deleted are let go. Nothing has to match yet.
     pub fn subscribe_pattern<T, C: Codec<T>>(&self, pattern: &Topic<T, C>, group: &str) -> Subscribe<T, C> {
         self.0

@@ -80,15 +80,24 @@ pub fn check_name(name: &str) -> Result<()> {
 }
 
 /// What the names of topics end in that the bus derives from others: dead letters, parked ones, delays.
-pub const DERIVED: [&str; 3] = [".dlq", ".parked", ".delay"];
+pub const DERIVED: [&str; 3] = [LETTERS, PARKED, ".delay"];
+const LETTERS: &str = ".dlq";
+/// What is behind the name of a topic of dead letters where those are parked that came back too often.
+pub(crate) const PARKED: &str = ".parked";
 
-/// Whether the bus derived this topic from another one: patterns and lists of an application's topics leave it out.
+/// Whether the bus derived this topic from another one: patterns and lists of an application's topics leave it out. It is
+/// one whose name ends in `.dlq`, `.dlq.parked` or `.delay`; a topic `cars.parked` is an application's own.
 pub fn is_derived(name: &str) -> bool {
-    derived_from(name).is_some()
+    match name.strip_suffix(PARKED) {
+        Some(letters) => letters.ends_with(LETTERS),
+        None => derived_from(name).is_some(),
+    }
 }
 
 /// What the name of a derived topic begins with, all that the bus put behind it taken away: `orders.billing` for
-/// `orders.billing.dlq.parked`. For dead letters the group's name is still at its end.
+/// `orders.billing.dlq.parked`. For dead letters the group's name is still at its end. Dead letters may lie in a topic of
+/// any name, and are parked beside it: so `letters.parked` begins with `letters` here, and is not
+/// [derived](is_derived) by its name.
 pub fn derived_from(name: &str) -> Option<&str> {
     let shorter = |name: &str| {
         DERIVED
@@ -261,21 +270,17 @@ mod tests {
 
     #[test]
     fn derived_names_lead_back() {
-        for (name, from) in [
-            ("orders", None),
-            ("dlq", None),
-            ("orders.dlqs", None),
-            ("orders.delay", Some("orders")),
-            ("orders.billing.dlq", Some("orders.billing")),
-            ("orders.billing.dlq.parked", Some("orders.billing")),
-            ("orders.delay.dlq.parked", Some("orders")),
-            ("letters.parked", Some("letters")),
+        for (name, from, derived) in [
+            ("orders", None, false),
+            ("dlq", None, false),
+            ("orders.dlqs", None, false),
+            ("orders.delay", Some("orders"), true),
+            ("orders.billing.dlq", Some("orders.billing"), true),
+            ("orders.billing.dlq.parked", Some("orders.billing"), true),
+            ("orders.delay.dlq.parked", Some("orders"), true),
+            ("letters.parked", Some("letters"), false),
         ] {
-            assert_eq!(
-                (derived_from(name), is_derived(name)),
-                (from, from.is_some()),
-                "{name}"
-            );
+            assert_eq!((derived_from(name), is_derived(name)), (from, derived), "{name}");
         }
     }
 

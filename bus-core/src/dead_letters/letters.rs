@@ -1,7 +1,7 @@
 //! Which dead letters are meant.
 
 use super::{DeadLetter, OpenLetters, Replay, fate::Action, filter::Filter};
-use crate::{Bus, Error, ErrorKind, Name, Result, Start, clock, subscribe::derived};
+use crate::{Bus, Error, ErrorKind, Name, Result, Start, clock, subscribe::derived, topic::PARKED};
 use bytes::Bytes;
 use std::{collections::BTreeMap, fmt, time::Duration, time::SystemTime};
 
@@ -114,7 +114,7 @@ impl DeadLetters {
     }
     /// Where they are parked.
     pub(super) fn parking(&self) -> Name {
-        format!("{}.parked", self.letters()).into()
+        format!("{}{PARKED}", self.letters()).into()
     }
     /// The group that takes them.
     pub(super) fn replayer(&self) -> Name {

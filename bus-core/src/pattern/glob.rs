@@ -65,6 +65,7 @@ mod tests {
             ("*", "anything", true),
             ("*", "orders.billing.dlq", false),
             ("*", "orders.billing.dlq.parked", false),
+            ("cars.*", "cars.parked", true),
             ("orders.*", "orders.delay", false),
             ("a*b*c", "aXbXbXc", true),
             ("a*b*c", "aXbXb", false),

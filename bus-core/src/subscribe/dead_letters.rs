@@ -4,7 +4,7 @@ use super::{
     JOIN,
     naming::{DERIVED, dead_letter_topic},
 };
-use crate::{Admin, Error, ErrorKind, Name, Result, Start, TopicSpec, flow::DeadLetter};
+use crate::{Admin, Error, ErrorKind, Name, Result, Start, TopicSpec, flow::DeadLetter, topic::PARKED};
 use std::{collections::HashSet, fmt, sync::Arc};
 
 /// Where messages go that were given up.
@@ -45,7 +45,8 @@ impl DeadLetters {
             create,
         }
     }
-    /// Where the dead letters of these topics go: such a topic is no origin of this subscription, whatever its name.
+    /// Where the dead letters of these topics go and are parked: such a topic is no origin of this subscription, whatever
+    /// its name.
     pub(crate) fn targets(&self, topics: &[TopicSpec]) -> HashSet<Name> {
         let Some(group) = &self.group else {
             return HashSet::new();
@@ -54,7 +55,8 @@ impl DeadLetters {
         let of = |topic: &TopicSpec| {
             let topic = topic.name.clone();
             let names = templates.iter().map(move |t| dead_letter_topic(t, &topic, group));
-            names.flatten().collect::<Vec<_>>()
+            let parked = |name: Name| [format!("{name}{PARKED}").into(), name];
+            names.flatten().flat_map(parked).collect::<Vec<_>>()
         };
         topics.iter().flat_map(of).collect()
     }
