@@ -9,89 +9,52 @@ use std::{
 /// How long what a former owner had in hand may go on to be started: it has to ask whether it is still the owner.
 const STRAY: Duration = Duration::from_secs(2);
 
-/// Deliveries of one partition to one member, with nobody else's between them.
-struct Run {
-    member: u32,
-    from: Instant,
-    numbers: Vec<usize>,
-}
-
 /// A member that wakes, or hears late that it was cut off, may start what it had in hand before it knows that the
-/// partition went: between deliveries of its owner, without having gained it since that one began, and not for long.
-/// That makes it no owner; its word does not count, and the messages have to come to the owner like any others.
-/// `gained` says who was told when that a partition is its own. What is left, and how many deliveries are not.
+/// partition went: somebody else was told since that the partition is his, and not for long. That makes it no owner; its
+/// word does not count, and the messages have to come to the owner like any others. `gained` says who was told when that a
+/// partition is its own. What is left, and how many deliveries are not.
 pub(crate) fn without(
     history: Vec<Happening>,
     was_cut: impl Fn(u32, Instant) -> bool,
     gained: &[(Instant, u32, u32)],
 ) -> (Vec<Happening>, usize) {
-    let mut stray: HashSet<usize> = HashSet::new();
-    for (partition, runs) in runs(&history) {
-        let gained = |run: &Run, since| {
-            let own = gained
-                .iter()
-                .filter(|(_, who, what)| (*who, *what) == (run.member, partition));
-            own.into_iter().any(|(at, ..)| (since..=run.from).contains(at))
-        };
-        for (since, run) in strays(&runs) {
-            if was_cut(run.member, run.from) && !gained(run, since) {
-                stray.extend(&run.numbers);
+    // When each began to start what it should not have, after it had gained the partition for the last time.
+    let mut begun: HashMap<(u32, u32, Option<Instant>), Instant> = HashMap::new();
+    let (mut out, mut kept, mut dropped) = (HashSet::new(), Vec::with_capacity(history.len()), 0);
+    for h in history {
+        match (h.what, h.place) {
+            (What::Delivered { member, .. }, Some(place)) => {
+                let own = gained_before(gained, place.partition, h.at, |who| who == member);
+                let other = gained_before(gained, place.partition, h.at, |who| who != member);
+                let is_former = other > own && was_cut(member, h.at);
+                if is_former {
+                    let begun = *begun.entry((member, place.partition, own)).or_insert(h.at);
+                    if h.at - begun < STRAY {
+                        dropped += 1;
+                        out.insert((member, h.id));
+                        continue;
+                    }
+                }
+                kept.push(h);
             }
-        }
-    }
-    let (mut out, mut kept) = (HashSet::new(), Vec::with_capacity(history.len()));
-    for (number, h) in history.into_iter().enumerate() {
-        match h.what {
-            What::Delivered { member, .. } if stray.contains(&number) => drop(out.insert((member, h.id))),
-            What::Acked { member } if out.remove(&(member, h.id.clone())) => {}
+            (What::Acked { member }, _) if out.remove(&(member, h.id.clone())) => {}
             _ => kept.push(h),
         }
     }
-    (kept, stray.len())
+    (kept, dropped)
 }
 
-fn runs(history: &[Happening]) -> HashMap<u32, Vec<Run>> {
-    let mut all: HashMap<u32, Vec<Run>> = HashMap::new();
-    for (number, h) in history.iter().enumerate() {
-        if let (What::Delivered { member, .. }, Some(place)) = (h.what, h.place) {
-            let runs = all.entry(place.partition).or_default();
-            match runs.last_mut() {
-                Some(run) if run.member == member => run.numbers.push(number),
-                _ => runs.push(Run {
-                    member,
-                    from: h.at,
-                    numbers: vec![number],
-                }),
-            }
-        }
-    }
-    all
-}
-
-/// Where two take turns, the one that is left in the end is the owner, from its first delivery on: what others start
-/// behind that, and soon, is stray. Each with the time since when the owner is that.
-fn strays(runs: &[Run]) -> Vec<(Instant, &Run)> {
-    let mut found = Vec::new();
-    let mut at = 1;
-    while at < runs.len() {
-        let changes = runs[at..]
-            .windows(2)
-            .take_while(|two| two[1].from - two[0].from < STRAY);
-        let end = at + changes.count();
-        let owner = runs[end].member;
-        // It may have been the owner all the time.
-        let begin = (at - 1..end).find(|i| runs[*i].member == owner).unwrap_or(end);
-        let began = if begin < at {
-            runs[at].from
-        } else {
-            runs[begin].from
-        };
-        let others = runs[begin..end].iter().filter(|run| run.member != owner);
-        let soon = others.filter(|run| run.from - began < STRAY);
-        found.extend(soon.map(|run| (runs[begin].from, run)));
-        at = end + 1;
-    }
-    found
+/// When this partition was last gained, until then, by somebody who `counts`.
+fn gained_before(
+    gained: &[(Instant, u32, u32)],
+    partition: u32,
+    until: Instant,
+    counts: impl Fn(u32) -> bool,
+) -> Option<Instant> {
+    let these = gained
+        .iter()
+        .filter(|(at, who, what)| *what == partition && *at <= until && counts(*who));
+    these.map(|(at, ..)| *at).max()
 }
 
 #[cfg(test)]
@@ -100,8 +63,7 @@ mod tests {
     use bus_core::conformance::{Id, Place};
 
     /// Deliveries, each with its acknowledgement: when (in milliseconds), to whom, and which message.
-    fn history(deliveries: &[(u64, u32, u128)]) -> Vec<Happening> {
-        let begin = Instant::now();
+    fn history(begin: Instant, deliveries: &[(u64, u32, u128)]) -> Vec<Happening> {
         let happening = |at: u64, message: u128, what| Happening {
             at: begin + Duration::from_millis(at),
             id: Id::from(format!("p:{message}")),
@@ -122,9 +84,14 @@ mod tests {
         both.collect()
     }
 
-    /// What is left of them: to whom, and which message.
-    fn left(deliveries: &[(u64, u32, u128)]) -> Vec<(u32, u128)> {
-        let (kept, dropped) = without(history(deliveries), |_, _| true, &[]);
+    /// What is left of deliveries where these gained the partition, when and who: to whom, and which message.
+    fn left(gains: &[(u64, u32)], deliveries: &[(u64, u32, u128)]) -> Vec<(u32, u128)> {
+        let begin = Instant::now();
+        let gained: Vec<_> = gains
+            .iter()
+            .map(|(at, who)| (begin + Duration::from_millis(*at), *who, 0))
+            .collect();
+        let (kept, dropped) = without(history(begin, deliveries), |_, _| true, &gained);
         assert_eq!(
             kept.len() + 2 * dropped,
             2 * deliveries.len(),
@@ -137,75 +104,54 @@ mod tests {
         delivered.collect()
     }
 
+    const WOKEN: [(u64, u32, u128); 5] = [
+        (0, 1, 1),
+        (5_000, 2, 1),
+        (5_100, 1, 2),
+        (5_200, 2, 2),
+        (9_000, 2, 3),
+    ];
+
     #[test]
     fn what_a_former_owner_starts_is_left_out() {
-        let woken = [
-            (0, 1, 1),
-            (5_000, 2, 1),
-            (5_100, 1, 2),
-            (5_200, 2, 2),
-            (9_000, 2, 3),
-        ];
-        assert_eq!(left(&woken), [(1, 1), (2, 1), (2, 2), (2, 3)]);
-        let (kept, dropped) = without(history(&woken), |member, _| member == 2, &[]);
-        assert_eq!((kept.len(), dropped), (10, 0), "it was not cut off");
-    }
-
-    #[test]
-    fn who_gained_it_since_is_left_in() {
-        let moved = history(&[(0, 1, 1), (5_000, 2, 2), (5_400, 1, 3), (9_000, 1, 4)]);
-        let at = |number: usize| moved[number].at - Duration::from_millis(1);
-        let gains = [(at(2), 2, 0), (at(4), 1, 0)];
-        assert_eq!(without(moved.clone(), |_, _| true, &gains).1, 0);
-        let elsewhere = [(at(2), 2, 1), (at(4), 1, 0)];
-        assert_eq!(without(moved.clone(), |_, _| true, &elsewhere).1, 1);
-    }
-
-    #[test]
-    fn of_two_that_take_turns_one_is_the_owner() {
-        let turns = [
-            (0, 1, 1),
-            (5_000, 2, 1),
-            (5_100, 1, 2),
-            (5_200, 2, 2),
-            (5_300, 1, 3),
-            (5_400, 2, 3),
-            (9_000, 2, 4),
-        ];
-        assert_eq!(left(&turns), [(1, 1), (2, 1), (2, 2), (2, 3), (2, 4)]);
-    }
-
-    #[test]
-    fn a_visitor_does_not_end_an_ownership() {
-        let visited = [(0, 1, 1), (5_000, 2, 1), (5_100, 1, 2), (9_000, 1, 3)];
-        assert_eq!(left(&visited), [(1, 1), (1, 2), (1, 3)]);
-    }
-
-    #[test]
-    fn whoever_goes_on_for_long_is_not_left_out() {
-        let steps = (0..61).map(|i| (5_000 + 100 * i, 2 - (i % 2) as u32, u128::from(i)));
-        let long: Vec<_> = [(0, 1, 100)]
-            .into_iter()
-            .chain(steps)
-            .chain([(20_000, 2, 200)])
-            .collect();
-        let seen = left(&long);
-        assert!(
-            seen.iter().filter(|(member, _)| *member == 1).count() > 15,
-            "{seen:?}"
-        );
         assert_eq!(
-            seen.iter().filter(|(member, _)| *member == 2).count(),
-            32,
-            "{seen:?}"
+            left(&[(0, 1), (4_900, 2)], &WOKEN),
+            [(1, 1), (2, 1), (2, 2), (2, 3)]
         );
     }
 
     #[test]
-    fn ownership_that_moves_on_is_no_visit() {
-        let moves = [(0, 1, 1), (5_000, 2, 2), (5_500, 3, 3), (9_000, 3, 4)];
-        assert_eq!(left(&moves).len(), 4);
-        let back = [(0, 1, 1), (5_000, 2, 2), (9_000, 1, 3), (15_000, 2, 4)];
-        assert_eq!(left(&back).len(), 4);
+    fn whoever_was_not_cut_off_is_left_in() {
+        let begin = Instant::now();
+        let gained = [(begin, 1, 0), (begin + Duration::from_millis(4_900), 2, 0)];
+        let (kept, dropped) = without(history(begin, &WOKEN), |member, _| member == 2, &gained);
+        assert_eq!((kept.len(), dropped), (10, 0));
+    }
+
+    #[test]
+    fn who_gained_it_again_is_left_in_and_what_it_started_before_is_not() {
+        let gains = [(0, 1), (4_900, 2), (6_700, 1)];
+        let moved = [
+            (0, 1, 1),
+            (5_000, 2, 2),
+            (5_400, 1, 3),
+            (6_800, 1, 3),
+            (9_000, 1, 4),
+        ];
+        assert_eq!(left(&gains, &moved), [(1, 1), (2, 2), (1, 3), (1, 4)]);
+    }
+
+    #[test]
+    fn another_partition_is_nobodys_business() {
+        let begin = Instant::now();
+        let own = history(begin, &[(0, 1, 1), (5_400, 1, 3)]);
+        let gained = [(begin, 1, 0), (begin + Duration::from_secs(5), 2, 1)];
+        assert_eq!(without(own, |_, _| true, &gained).1, 0);
+    }
+
+    #[test]
+    fn whoever_goes_on_for_long_is_left_in() {
+        let long: Vec<_> = (0..41).map(|i| (5_000 + 100 * i, 1, u128::from(i))).collect();
+        assert_eq!(left(&[(0, 1), (4_900, 2)], &long).len(), 21);
     }
 }
