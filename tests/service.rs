@@ -9,13 +9,10 @@ use bus::{
     event::EventExt,
     handler::{Attempt, Event, Reply, State},
     router::{Router, Routes},
-    service::{RunningService, Service, Strays},
+    service::{Handle, RunningService, Service, Strays},
 };
 use serde_json::{Value, json};
-use std::{
-    sync::{Arc, OnceLock},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 const GRACE: Duration = Duration::from_secs(10);
 const SOON: Duration = Duration::from_secs(30);
@@ -168,20 +165,14 @@ async fn draining_takes_all_once_and_never_what_somebody_waits_for() {
 
 #[tokio::test]
 async fn the_answer_goes_to_whoever_asked_first() {
-    type Me = Arc<OnceLock<RunningService>>;
-    async fn pass_on(State(me): State<Me>) -> Result<(), bus::Error> {
-        me.get().unwrap().send("C", "next", &()).await.map(drop)
+    async fn pass_on(me: Handle) -> Result<(), bus::Error> {
+        assert_eq!(me.name(), "B");
+        me.send("C", "next", &()).await.map(drop)
     }
     let bus = memory().await;
-    let me = Me::default();
     // B passes it on, and so leaves the answer to C.
-    let routes = Router::new("b")
-        .route("start", pass_on)
-        .with_state(me.clone())
-        .build()
-        .unwrap();
-    me.set(Service::new("B").router(routes).start(&bus).await.unwrap())
-        .unwrap();
+    let routes = Router::new("b").route("start", pass_on).build().unwrap();
+    let b = Service::new("B").router(routes).start(&bus).await.unwrap();
     let routes = Router::new("c").route("next", answer).build().unwrap();
     let c = Service::new("C").router(routes).start(&bus).await.unwrap();
     let a = Service::new("A").start(&bus).await.unwrap();
@@ -189,7 +180,7 @@ async fn the_answer_goes_to_whoever_asked_first() {
     let reply = a.take(&id, SOON).await.unwrap();
     assert_eq!(reply.json::<Value>().unwrap(), json!({"answer": 42}));
     assert_eq!(reply.envelope().source.as_deref(), Some("C"));
-    assert!(me.get().unwrap().drain().is_empty(), "nothing of it came to B");
+    assert!(b.drain().is_empty(), "nothing of it came to B");
     assert!(
         a.poll(Duration::from_millis(100)).await.is_none(),
         "B gave no answer of its own"
@@ -200,6 +191,7 @@ async fn the_answer_goes_to_whoever_asked_first() {
         json!({"answer": 42}),
         "awaited as well as taken"
     );
+    b.stop(GRACE).await.unwrap();
     c.stop(GRACE).await.unwrap();
     a.stop(GRACE).await.unwrap();
 }

@@ -9,14 +9,11 @@ use bus::{
     event::{Audit, Context, EventExt, Hop, Trail, detached},
     handler::{Failure, Payload, Reply, State, consumer_with},
     router::Router,
-    service::{RunningService, Service},
+    service::{Handle, Service},
     worker::{Worker, worker},
 };
 use serde_json::{Value, json};
-use std::{
-    sync::{Arc, OnceLock},
-    time::{Duration, SystemTime},
-};
+use std::time::{Duration, SystemTime};
 
 const GRACE: Duration = Duration::from_secs(10);
 const SOON: Duration = Duration::from_secs(30);
@@ -42,10 +39,8 @@ fn in_turn(trail: &[Hop], begun: SystemTime) {
 
 #[tokio::test]
 async fn a_trail_says_who_sent_what_and_when_on_every_backend() {
-    type Me = Arc<OnceLock<(RunningService, String)>>;
-    async fn pass_on(State(me): State<Me>) -> Result<(), bus::Error> {
-        let (b, c) = me.get().unwrap();
-        b.send(c, "test.next", &()).await.map(drop)
+    async fn pass_on(me: Handle, State(to): State<String>) -> Result<(), bus::Error> {
+        me.send(&to, "test.next", &()).await.map(drop)
     }
     async fn respond(State(seen): State<Seen<Trail>>, trail: Trail) -> Reply<u32> {
         seen.push(trail);
@@ -53,11 +48,11 @@ async fn a_trail_says_who_sent_what_and_when_on_every_backend() {
     }
     for bus in every_backend().await {
         let [a, b, c] = ["A", "B", "C"].map(unique);
-        let (me, seen) = (Me::default(), Seen::default());
+        let seen = Seen::default();
         let begun = SystemTime::now();
         let at_b = Router::new("b")
             .route("test.start", pass_on)
-            .with_state(me.clone());
+            .with_state(c.clone());
         let at_c = Router::new("c")
             .route("test.next", respond)
             .with_state(seen.clone());
@@ -66,12 +61,11 @@ async fn a_trail_says_who_sent_what_and_when_on_every_backend() {
             .start(&bus.clone().audit_trail(Audit::new()))
             .await
             .unwrap();
-        let service = Service::new(&*b)
+        let middle = Service::new(&*b)
             .router(at_b.build().unwrap())
             .start(&bus)
             .await
             .unwrap();
-        me.set((service, c.clone())).unwrap();
         let last = Service::new(&*c)
             .router(at_c.build().unwrap())
             .start(&bus)
@@ -93,8 +87,7 @@ async fn a_trail_says_who_sent_what_and_when_on_every_backend() {
         in_turn(&letter.trail(), begun);
         last.stop(GRACE).await.unwrap();
         first.stop(GRACE).await.unwrap();
-        let me = me.get().unwrap().0.control();
-        me.drain(GRACE).await.unwrap();
+        middle.stop(GRACE).await.unwrap();
     }
 }
 

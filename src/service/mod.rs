@@ -12,6 +12,7 @@
 //! A [`Service`] has a name, a topic of that name for events and requests, and an inbox of its own. What is sent to it is
 //! handled by its router, or waits to be taken by hand.
 
+mod handle;
 mod inbox;
 mod letter;
 mod mailbox;
@@ -22,6 +23,7 @@ mod respond;
 mod slot;
 mod waiting;
 
+pub use handle::Handle;
 pub(crate) use inbox::Inbox;
 pub use letter::Letter;
 pub use named::{RunningService, Service};

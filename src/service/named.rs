@@ -1,24 +1,16 @@
 //! A service with a name, and an inbox of that name.
 
-use super::{
-    Inbox, Letter, Request, RequestError, Strays,
-    mailbox::Mailbox,
-    request,
-    respond::{Address, Responder},
-};
+use super::{Handle, Inbox, Letter, RequestError, Strays, mailbox::Mailbox, respond::Responder};
 use crate::{
     Bus,
-    event::{Carried, Context, EventExt},
+    event::{Carried, Context},
     handler::{Consumer, Incoming, IntoResponse, Response, Running, State, caught, consumer, consumer_with},
     router::Routes,
 };
-use bus_core::{
-    Bytes, Control, Delivery, Error, ErrorKind, Message, Name, Notice, Record, Result, TopicSpec,
-};
-use serde::Serialize;
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use bus_core::{Bytes, Control, Delivery, Error, ErrorKind, Name, Notice, Record, Result, TopicSpec};
+use std::{collections::BTreeMap, ops::Deref, sync::Arc, time::Duration};
 use tokio::time::Instant;
-use uuid::Uuid;
+use tower::util::MapRequestLayer;
 
 /// A service to be: it owns the topic of its name, reads it as the group of its name, and reads replies in `<name>.replies`.
 ///
@@ -94,14 +86,14 @@ impl Service {
             .await?;
         let inbox = Inbox::open(&bus, replies.into(), Some(mailbox.clone())).await?;
         let bus = bus.with_inbox(inbox);
-        let running = self
-            .consumer(&mailbox)
-            .concurrency(self.concurrency)
-            .start(&bus)
-            .await?;
-        Ok(RunningService {
+        let running = self.consumer(&mailbox).concurrency(self.concurrency);
+        let handle = Handle {
             name: self.name,
-            bus,
+            bus: bus.clone(),
+        };
+        let running = running.layer(introduced(&handle)).start(&bus).await?;
+        Ok(RunningService {
+            handle,
             mailbox,
             routes: self.routes,
             running,
@@ -125,56 +117,30 @@ impl Service {
     }
 }
 
+/// Gives handlers the service that runs them.
+fn introduced(handle: &Handle) -> MapRequestLayer<impl Fn(Incoming) -> Incoming + Clone + use<>> {
+    let handle = handle.clone();
+    MapRequestLayer::new(move |mut incoming: Incoming| {
+        incoming.parts_mut().extensions.insert(handle.clone());
+        incoming
+    })
+}
+
 /// Where events go that wait.
 async fn keep(State(mailbox): State<Arc<Mailbox>>, record: Record, delivery: Delivery<Bytes>) {
     mailbox.put(Letter::event(record, delivery));
 }
 
-/// A service that runs.
+/// A service that runs. What it can do for its handlers too is on [`Handle`], to which it derefs.
 #[derive(Debug)]
 pub struct RunningService {
-    name: Name,
-    bus: Bus,
+    handle: Handle,
     mailbox: Arc<Mailbox>,
     routes: Option<Routes>,
     running: Running,
 }
 
 impl RunningService {
-    /// Its name.
-    pub fn name(&self) -> &str {
-        &self.name
-    }
-    /// Its bus: what is published through it is from this service, and replies to its requests come here.
-    pub fn bus(&self) -> &Bus {
-        &self.bus
-    }
-    /// Asks another service, and waits for its reply, 30 s unless said otherwise.
-    pub fn request<'a, V: Serialize + ?Sized>(&'a self, to: &'a str, event: &str, value: &V) -> Request<'a> {
-        self.bus.request(to, value).event(event)
-    }
-    /// Sends an event to another service, with a value as JSON, and returns its correlation id, by which its reply can be
-    /// [taken](Self::take). In a handler the event goes on with the correlation id of the one that is handled, and if
-    /// somebody asked for that one, the answer goes to him.
-    /// # Errors
-    /// What publishing says.
-    pub async fn send<V: Serialize + ?Sized>(&self, to: &str, event: &str, value: &V) -> Result<String> {
-        let context = Context::current();
-        let origin = context.as_ref().and_then(|context| Address::of(context.record()));
-        let carried = context.as_ref().and_then(Context::correlation_id);
-        let id = carried.map_or_else(|| Uuid::now_v7().to_string(), str::to_owned);
-        let inbox = self.bus.inbox().await?;
-        let addressed = |message: Message| match &origin {
-            Some(origin) => origin.write(message),
-            None => request::addressed(message, &inbox),
-        };
-        if let Some(context) = context.as_ref().filter(|_| origin.is_some()) {
-            context.leave_the_answer();
-        }
-        let publish = self.bus.publish(to, value).event(event).correlation_id(&*id);
-        publish.with(addressed).await?;
-        Ok(id)
-    }
     /// The oldest event or reply that nobody else waits for; waits for one. Dropping the future loses nothing.
     pub async fn receive(&self) -> Letter {
         loop {
@@ -205,20 +171,25 @@ impl RunningService {
     /// event comes again, here or elsewhere.
     pub async fn dispatch(&self, letter: Letter) -> Result<Response> {
         let Some(routes) = &self.routes else {
-            return Err(Error::invalid(format!("service `{}` has no router", self.name)));
+            return Err(Error::invalid(format!(
+                "service `{}` has no router",
+                self.handle.name
+            )));
         };
         if letter.is_lost() {
             let text = "the event's partition was taken by another member, which handles it";
             return Err(Error::new(ErrorKind::Fenced, text));
         }
         let record = letter.record().clone();
-        let responder = Responder::of(&self.bus, &record);
+        let responder = Responder::of(&self.handle.bus, &record);
         let mut incoming = match &letter.delivery {
             Some(delivery) => Incoming::of(delivery)?,
             None => Incoming::by_hand(&record.to_message())?,
         };
-        incoming.parts_mut().extensions.insert(responder.clone());
-        let carried = Carried::default().by(&self.bus);
+        let extensions = &mut incoming.parts_mut().extensions;
+        extensions.insert(responder.clone());
+        extensions.insert(self.handle.clone());
+        let carried = Carried::default().by(&self.handle.bus);
         let context = Context::new(record, carried)
             .received_at(letter.received())
             .answered_by(Some(responder.answered()));
@@ -236,7 +207,7 @@ impl RunningService {
     /// Replies that came when nobody waited for them, and those that nobody took by hand, within five minutes or among the
     /// last 1 024, as late ones.
     pub fn stray_replies(&self) -> Strays {
-        let strays = self.bus.stray_replies();
+        let strays = self.handle.bus.stray_replies();
         let late = strays.late + self.mailbox.given_up();
         Strays { late, ..strays }
     }
@@ -252,5 +223,12 @@ impl RunningService {
         self.running.control().pause();
         self.mailbox.close();
         self.running.drain(grace).await
+    }
+}
+
+impl Deref for RunningService {
+    type Target = Handle;
+    fn deref(&self) -> &Handle {
+        &self.handle
     }
 }

@@ -1,6 +1,6 @@
 //! What comes back to whoever asked.
 
-use crate::event::Trail;
+use crate::event::{Envelope, Trail};
 use bus_core::{Bytes, Error, ErrorKind, Record, Unsent};
 use serde::de::DeserializeOwned;
 use std::{
@@ -47,6 +47,10 @@ impl Reply {
     pub fn status(&self) -> u16 {
         let status = self.record.headers().text(header::STATUS);
         status.and_then(|status| status.parse().ok()).unwrap_or(200)
+    }
+    /// What is said of it.
+    pub fn envelope(&self) -> Envelope {
+        Envelope::of(self.record.headers())
     }
     /// Where it, and what it is the reply to, has been.
     pub fn trail(&self) -> Trail {
