@@ -234,6 +234,16 @@ impl Bus {
         }
         self.core.enqueue(topic, message).await
     }
+    /// As [`bus_core::Bus::close`]: waits for everything that was published or enqueued, also for what waits until its missing
+    /// topic is [made](Self::create_topics).
+    /// # Errors
+    /// As there.
+    pub async fn close(&self) -> Result<()> {
+        if let Some(creator) = self.creator() {
+            creator.settled().await;
+        }
+        self.core.close().await
+    }
     /// Whoever makes missing topics; where the bus is off there are none.
     fn creator(&self) -> Option<&Arc<Creator>> {
         let creator = self.own.creator.as_ref();
@@ -326,6 +336,6 @@ impl Publisher for Bus {
         }
     }
     async fn close(&self) -> Result<()> {
-        self.core.close().await
+        self.close().await
     }
 }

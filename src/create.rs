@@ -6,7 +6,7 @@ use std::{
     fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
 };
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 
 /// Makes each topic once. What is published meanwhile waits in line, so that it keeps its order.
 #[derive(Default)]
@@ -14,6 +14,8 @@ pub(crate) struct Creator {
     there: RwLock<HashSet<Name>>,
     specs: Mutex<HashMap<Name, TopicSpec>>,
     waiting: Mutex<HashMap<Name, Vec<Waiting>>>,
+    /// A line was served.
+    served: Notify,
 }
 
 struct Waiting {
@@ -58,6 +60,17 @@ impl Creator {
         }
         answer.await.map_err(|_| Error::closed("the runtime"))?.map(drop)
     }
+    /// Returns once nobody waits for a topic any more.
+    pub(crate) async fn settled(&self) {
+        loop {
+            let mut served = std::pin::pin!(self.served.notified());
+            served.as_mut().enable();
+            if lock(&self.waiting).is_empty() {
+                return;
+            }
+            served.await;
+        }
+    }
     /// Takes its place in the line; the batch comes back where there is no line any more.
     fn wait(self: &Arc<Self>, bus: &Bus, topic: &str, waiting: Waiting) -> Option<Vec<Message>> {
         let mut lines = lock(&self.waiting);
@@ -91,6 +104,8 @@ impl Creator {
                 .unwrap_or_else(PoisonError::into_inner)
                 .insert(topic);
         }
+        drop(lines);
+        self.served.notify_waiters();
     }
     async fn ensure(&self, bus: &Bus, topic: &Name) -> Result<()> {
         let known = lock(&self.specs).get(topic).cloned();

@@ -396,3 +396,12 @@ async fn a_bus_that_is_off_makes_no_topics_and_says_so() {
         |error: &RequestError| matches!(error, RequestError::Bus(e) if e.kind() == ErrorKind::Disabled);
     assert!(is_off(&error), "{error}");
 }
+
+/// What is published is taken at once, also where its topic has to be made first.
+#[tokio::test]
+async fn closing_waits_for_what_waits_for_its_topic() {
+    let bus = memory().await;
+    let stored = bus.publish("not-there-yet", &1).into_future();
+    bus.close().await.unwrap();
+    assert!(matches!(stored.await, Ok(bus::Outcome::Stored(_))));
+}
