@@ -43,4 +43,5 @@ mod stopping;
 pub use builder::{App, Builder};
 pub use ended::Ended;
 pub use runnable::{Reads, Runnable};
+pub use running::interrupted;
 pub use started::Started;

@@ -49,8 +49,9 @@ impl App {
     }
 }
 
-/// Ctrl-C, or the signal by which a supervisor asks a process to end.
-pub(super) async fn interrupted() {
+/// Waits for Ctrl-C, or for the signal by which a supervisor asks a process to end (SIGTERM): what [`App::run`] waits for, for
+/// use beside a web server.
+pub async fn interrupted() {
     #[cfg(unix)]
     {
         use tokio::signal::unix::{SignalKind, signal};
