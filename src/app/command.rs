@@ -27,13 +27,7 @@ impl App {
     /// Runs what the command line of this process names, until Ctrl-C or SIGTERM; without arguments, everything. What is
     /// wrong goes to standard error.
     pub async fn main(self) -> ExitCode {
-        let ended = self.command(std::env::args().skip(1)).await;
-        match &ended {
-            Ended::Usage(text) => eprint!("{text}"),
-            Ended::Failed(error) => eprintln!("error: {error}"),
-            _ => {}
-        }
-        ended.into()
+        self.command(std::env::args().skip(1)).await.report()
     }
     /// Runs what these arguments name: `worker NAME`, `worker --all`, `consume TOPIC --group G`, each with `--concurrency N`;
     /// `list` prints what there is; nothing means everything.

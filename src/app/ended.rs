@@ -30,6 +30,16 @@ impl Ended {
             Self::Forced => 130,
         }
     }
+    /// Says on standard error what went wrong, if something did, and gives the exit code: the end of a `main` that reads
+    /// arguments of its own before it gives the rest to [`App::command`](super::App::command).
+    pub fn report(self) -> ExitCode {
+        match &self {
+            Self::Usage(text) => eprint!("{text}"),
+            Self::Failed(error) => eprintln!("error: {error}"),
+            _ => {}
+        }
+        self.into()
+    }
     /// The error, if it failed.
     pub fn error(&self) -> Option<&Error> {
         match self {
