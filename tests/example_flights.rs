@@ -54,9 +54,13 @@ fn survives(url: &str) {
     assert!(
         logged
             .iter()
-            .any(|line| line.starts_with("killing member-") && line.ends_with("after 250 flights")),
+            .any(|line| line.starts_with("killed member-") && line.ends_with("after 250 flights")),
         "{logged:?}"
     );
+    let heirs = logged
+        .iter()
+        .find_map(|line| line.strip_suffix(" aircraft went on with another member"));
+    assert!(heirs.unwrap().parse::<u32>().unwrap() > 0, "{logged:?}");
 }
 
 #[test]
@@ -103,7 +107,11 @@ fn the_proof_finds_what_is_wrong() {
     let mut fleet = Fleet::default();
     let log: Vec<Entry> = flights
         .iter()
-        .map(|flight| fleet.handle(flight, "member-1"))
+        .map(|flight| {
+            let entry = fleet.entry(flight, "member-1");
+            fleet.learn(&entry);
+            entry
+        })
         .collect();
     assert_eq!(report::proof(&flights, &log), Ok(()));
 

@@ -1,7 +1,7 @@
 //! The members of the group: processes of this program, or tasks of this one where the bus is in its memory.
 
 use crate::{Options, member::Member};
-use bus::{Bus, Control, Error, Result};
+use bus::{Bus, Control, Error, ErrorKind, Result};
 use std::{process::Stdio, time::Duration};
 use tokio::{
     process::{Child, ChildStdin, Command},
@@ -34,9 +34,10 @@ impl Crew {
         }
         let (mut crew, group) = (Self(members), names.group());
         tokio::select! {
-            () = ready(bus, &group, options.members) => Ok(crew),
-            failed = crew.failed() => Err(failed),
+            ready = ready(bus, &group, options.members.into()) => ready?,
+            failed = crew.failed() => return Err(failed),
         }
+        Ok(crew)
     }
     /// Waits until a member ends that nobody asked to.
     pub(crate) async fn failed(&mut self) -> Error {
@@ -52,23 +53,34 @@ impl Crew {
         futures_util::future::select_all(ends).await.0
     }
     /// Ends one in the middle of its work, with nothing stored and nobody told.
-    pub(crate) async fn kill(&mut self, name: &str) {
-        let Some(place) = self.0.iter().position(|(member, _)| member == name) else {
-            return;
-        };
-        match &mut self.0.remove(place).1 {
-            Worker::Task(control, _) => control.abort(),
-            Worker::Process(child, _) => drop(child.kill().await),
+    pub(crate) async fn kill(&mut self, name: &str) -> Result<()> {
+        let place = self.0.iter().position(|(member, _)| member == name);
+        let place = place.ok_or_else(|| Error::invalid(format!("there is no member `{name}`")))?;
+        match self.0.remove(place).1 {
+            Worker::Task(control, task) => {
+                control.abort();
+                drop(task.await);
+                Ok(())
+            }
+            Worker::Process(mut child, _) => {
+                let failed = |e| Error::unavailable(format!("killing {name}")).source(e);
+                child.kill().await.map_err(failed)
+            }
         }
     }
     /// Lets everybody finish, store and leave.
     pub(crate) async fn dismiss(self) -> Result<()> {
-        for (_, worker) in self.0 {
+        for (name, worker) in self.0 {
             match worker {
                 Worker::Task(control, _) => control.drain(Duration::from_secs(30)).await?,
                 Worker::Process(mut child, input) => {
                     drop(input);
-                    drop(child.wait().await);
+                    let status = child.wait().await;
+                    let status =
+                        status.map_err(|e| Error::unavailable(format!("waiting for {name}")).source(e))?;
+                    if !status.success() {
+                        return Err(Error::unavailable(format!("{name} ended: {status}")));
+                    }
                 }
             }
         }
@@ -77,21 +89,17 @@ impl Crew {
 }
 
 /// Waits until so many members have partitions.
-async fn ready(bus: &Bus, group: &str, count: usize) {
+async fn ready(bus: &Bus, group: &str, count: usize) -> Result<()> {
     loop {
-        // A group that nobody has joined is not known yet.
-        let members = bus
-            .admin()
-            .group(group)
-            .await
-            .map_or_else(|_| Vec::new(), |group| group.members);
-        if members
-            .iter()
-            .filter(|member| !member.partitions.is_empty())
-            .count()
-            == count
-        {
-            return;
+        let members = match bus.admin().group(group).await {
+            Ok(group) => group.members,
+            // Nobody has joined yet.
+            Err(error) if error.kind() == ErrorKind::GroupMissing || error.is_transient() => Vec::new(),
+            Err(error) => return Err(error),
+        };
+        let busy = members.iter().filter(|member| !member.partitions.is_empty());
+        if busy.count() == count {
+            return Ok(());
         }
         sleep(Duration::from_millis(50)).await;
     }

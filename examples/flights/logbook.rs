@@ -29,13 +29,10 @@ pub(crate) struct Aircraft {
 pub(crate) struct Fleet(HashMap<String, Aircraft>);
 
 impl Fleet {
-    /// Takes note of a flight. One whose aircraft is not known changes nothing.
-    pub(crate) fn handle(&mut self, flight: &Flight, member: &str) -> Entry {
-        let mut unknown = Aircraft::default();
-        let aircraft = match &flight.tail {
-            Some(tail) => self.0.entry(tail.clone()).or_default(),
-            None => &mut unknown,
-        };
+    /// What a flight makes of its aircraft, for [`Self::learn`] once that is stored.
+    pub(crate) fn entry(&self, flight: &Flight, member: &str) -> Entry {
+        let known = flight.tail.as_ref().and_then(|tail| self.0.get(tail));
+        let mut aircraft = known.cloned().unwrap_or_default();
         let before = aircraft.last.replace(flight.number);
         match flight.is_late() {
             Some(true) => aircraft.late_in_a_row += 1,
@@ -44,7 +41,7 @@ impl Fleet {
         }
         Entry {
             flight: flight.clone(),
-            aircraft: aircraft.clone(),
+            aircraft,
             before,
             member: member.to_owned(),
         }

@@ -28,9 +28,9 @@ pub(crate) struct Options {
     /// The topic, after which everything else is named
     #[arg(long, default_value = "flights")]
     topic: String,
-    /// Members of the group
-    #[arg(long, default_value_t = 4)]
-    members: usize,
+    /// Members of the group; each needs a partition
+    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u8).range(2..=i64::from(names::PARTITIONS)))]
+    members: u8,
     /// Kill a member in the middle
     #[arg(long)]
     kill: bool,
@@ -92,6 +92,7 @@ async fn lead(bus: &Bus, options: &Options) -> Result<()> {
     let mut entries = bus.observe(&names.logbook()).await?;
 
     publish(bus, &names, &flights).await?;
+    let mut killed = None;
     for logged in 1..=flights.len() {
         let entry = tokio::select! {
             entry = entries.next() => entry.transpose()?,
@@ -99,8 +100,9 @@ async fn lead(bus: &Bus, options: &Options) -> Result<()> {
         };
         let Some(entry) = entry else { break };
         if options.kill && logged == flights.len() / 4 {
-            eprintln!("killing {} after {logged} flights", entry.member);
-            crew.kill(&entry.member).await;
+            crew.kill(&entry.member).await?;
+            eprintln!("killed {} after {logged} flights", entry.member);
+            killed = Some(entry.member.clone());
         }
         entry.ack();
     }
@@ -109,6 +111,12 @@ async fn lead(bus: &Bus, options: &Options) -> Result<()> {
     let log = read(bus, &names).await?;
     print!("{}", report::of(&log));
     report::proof(&flights, &log).map_err(Error::invalid)?;
+    if let Some(member) = killed {
+        eprintln!(
+            "{} aircraft went on with another member",
+            report::heirs(&log, &member)
+        );
+    }
     println!("order: each flight once, those of every aircraft in the order of the file");
     names.delete(bus).await?;
     bus.close().await

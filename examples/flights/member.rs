@@ -47,20 +47,21 @@ impl Member {
     async fn handle(self: Arc<Self>, flight: Delivery<Flight>) {
         tokio::time::sleep(self.pace).await;
         let partition = flight.partition();
-        // Its partition went to another member, and with it the state.
-        if flight.is_lost() {
-            return;
-        }
-        let entry = self.with_fleet(partition, |fleet| fleet.handle(&flight, &self.name));
-        let logbook = self.names.logbook();
-        match logbook.message(&entry) {
-            Ok(message) => {
-                if let Err(error) = flight.ack_with([(logbook.name(), message.to_partition(partition))]) {
-                    eprintln!("{}: {error}", self.name);
-                }
+        // Under the lock that `told` takes too: what is not lost by now is forgotten there when it is.
+        self.with_fleet(partition, |fleet| {
+            if flight.is_lost() {
+                return;
             }
-            Err(error) => flight.reject(error),
-        }
+            let (logbook, entry) = (self.names.logbook(), fleet.entry(&flight, &self.name));
+            let message = match logbook.message(&entry) {
+                Ok(message) => message.to_partition(partition),
+                Err(error) => return flight.reject(error),
+            };
+            match flight.ack_with([(logbook.name(), message)]) {
+                Ok(()) => fleet.learn(&entry),
+                Err(error) => eprintln!("{}: {error}", self.name),
+            }
+        });
     }
     async fn told(self: Arc<Self>, notice: Notice) {
         match notice {

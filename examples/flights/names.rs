@@ -4,7 +4,7 @@ use crate::{flight::Flight, logbook::Entry};
 use bus::{Bus, Error, Result, Topic, dead_letter_topic};
 
 /// Eight partitions: enough for four members, and for one of them to end.
-const PARTITIONS: u32 = 8;
+pub(crate) const PARTITIONS: u32 = 8;
 
 /// The names of a run, all after the topic of its flights.
 #[derive(Clone, Debug)]
@@ -22,21 +22,20 @@ impl Names {
     }
     /// Makes the topics. Flights of an earlier run would be counted with those of this one.
     pub(crate) async fn create(&self, bus: &Bus) -> Result<()> {
-        if bus
-            .admin()
-            .topics()
-            .await?
+        let (flights, logbook) = (self.flights(), self.logbook());
+        let there = bus.admin().topics().await?;
+        if there
             .iter()
-            .any(|topic| *topic.name == *self.0)
+            .any(|topic| [flights.name(), logbook.name()].contains(&&*topic.name))
         {
             let text = format!(
-                "topic `{0}` is there already: name another one by `--topic`, or `bus topics delete {0}`",
-                self.0
+                "the topics of an earlier run are there: name others by `--topic`, or `bus topics delete {} {}`",
+                flights.name(),
+                logbook.name()
             );
             return Err(Error::invalid(text));
         }
-        bus.ensure_topics([self.flights().spec(), self.logbook().spec()])
-            .await?;
+        bus.ensure_topics([flights.spec(), logbook.spec()]).await?;
         Ok(())
     }
     /// Leaves nothing behind.

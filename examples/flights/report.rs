@@ -60,6 +60,20 @@ pub(crate) fn of(log: &[Entry]) -> String {
     text
 }
 
+/// How many aircraft this member has handled a flight of, and another one the next.
+pub(crate) fn heirs(log: &[Entry], member: &str) -> usize {
+    let mut last: HashMap<&str, &str> = HashMap::new();
+    let mut went_on = BTreeSet::new();
+    for entry in log {
+        let Some(tail) = &entry.flight.tail else { continue };
+        let before = last.insert(tail, &entry.member);
+        if before == Some(member) && entry.member != member {
+            went_on.insert(tail);
+        }
+    }
+    went_on.len()
+}
+
 /// Holds the logbook against the file: each flight once, those of an aircraft in the order of the file, and each known to whoever
 /// handled the next.
 pub(crate) fn proof(flights: &[Flight], log: &[Entry]) -> Result<(), String> {

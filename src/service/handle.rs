@@ -6,7 +6,7 @@ use crate::{
     event::{Context, EventExt},
     handler::{Failure, FromParts, Parts},
 };
-use bus_core::{Message, Name, Result};
+use bus_core::{Message, Name, Result, Unsent};
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -54,11 +54,14 @@ impl Handle {
             Some(origin) => origin.write(message),
             None => request::addressed(message, &inbox),
         };
-        if let Some(context) = context.as_ref().filter(|_| origin.is_some()) {
+        let publish = self.bus.publish(to, value).event(event).correlation_id(&*id);
+        let sent = publish.with(addressed).await;
+        // What nobody got nobody answers: then it is what the handler says that goes to whoever asked.
+        let is_passed_on = sent.as_ref().map_or_else(Unsent::is_unknown, |_| true);
+        if let Some(context) = context.filter(|_| origin.is_some() && is_passed_on) {
             context.leave_the_answer();
         }
-        let publish = self.bus.publish(to, value).event(event).correlation_id(&*id);
-        publish.with(addressed).await?;
+        sent?;
         Ok(id)
     }
 }

@@ -7,7 +7,7 @@ use crate::{
     event::{self, EventExt},
     handler::{Failure, FromParts, Parts, Response, Verdict},
 };
-use bus_core::{Message, Record, Result};
+use bus_core::{Message, Record, Result, Unsent};
 use serde::Serialize;
 use std::{
     fmt,
@@ -98,8 +98,8 @@ impl Responder {
         self.send(message, failure.status().max(400)).await
     }
     async fn send(&self, message: Message, status: u16) -> Result<()> {
-        self.answered.store(true, Relaxed);
         let Some(address) = &self.address else {
+            self.answered.store(true, Relaxed);
             return Ok(());
         };
         let mut message = message.event("respond").correlation_id(&*address.correlation);
@@ -108,7 +108,12 @@ impl Responder {
             message.headers.set(header::INSTANCE, instance.clone());
         }
         message.partition = address.partition;
-        self.bus.publish_message(&address.topic, message).await?;
+        let sent = self.bus.publish_message(&address.topic, message).await;
+        // An answer that was not stored is none: what the handler returns is the next try.
+        if sent.as_ref().map_or_else(Unsent::is_unknown, |_| true) {
+            self.answered.store(true, Relaxed);
+        }
+        sent?;
         Ok(())
     }
     /// Answers with what a handler returned, unless it did so by hand. A request is done with its answer, also with one
@@ -123,6 +128,9 @@ impl Responder {
             response.verdict = Verdict::Ack;
         }
         if self.answered.load(Relaxed) {
+            if let Some(failure) = failure {
+                tracing::warn!(%failure, "a request failed after it was answered or passed on; nobody is told");
+            }
             return;
         }
         let sent = match (failure, response.reply.take()) {
