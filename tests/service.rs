@@ -65,6 +65,32 @@ async fn a_service_answers_what_it_is_asked_on_every_backend() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn whoever_asked_hears_what_could_not_be_passed_on() {
+    async fn next(me: Handle) -> Result<(), bus::handler::Failure> {
+        me.send("no topic has such a name", "go.on", &()).await?;
+        Ok(())
+    }
+    async fn broken(responder: bus::service::Responder) -> Result<(), &'static str> {
+        // Larger than what a topic takes.
+        let answer = responder.respond(&"x".repeat(64 << 20)).await;
+        assert!(answer.is_err());
+        Err("no answer fits")
+    }
+    let bus = memory().await;
+    let routes = Router::new("b").route("next", next).route("broken", broken);
+    let (b, asker) = pair(&bus, Service::new("B").router(routes.build().unwrap())).await;
+    let error = asker.request("B", "next", &()).await.unwrap_err().to_string();
+    assert!(
+        error.contains("illegal name `no topic has such a name`"),
+        "{error}"
+    );
+    let error = asker.request("B", "broken", &()).await.unwrap_err().to_string();
+    assert!(error.contains("no answer fits"), "{error}");
+    b.stop(GRACE).await.unwrap();
+    asker.stop(GRACE).await.unwrap();
+}
+
 async fn pair(bus: &Bus, by_hand: Service) -> (RunningService, RunningService) {
     let asker = Service::new("asker").start(bus).await.unwrap();
     (by_hand.start(bus).await.unwrap(), asker)
