@@ -3,11 +3,11 @@
 
 mod common;
 
-use bus::{Bus, Bytes, Raw, Topic};
 use common::{
     Ran, Running,
     checks::{consume, created, on_every_server, publish, values},
-    on, run, unique, until,
+    letters::{dlq, given_up, messages},
+    on, unique, until,
 };
 use rustix::process::Signal;
 use serde_json::{Value, json};
@@ -17,37 +17,6 @@ on_every_server! {
     dead_letters_are_looked_after,
     foreign_dead_letters_are_refused,
     a_stopped_replay_is_gone_on_with,
-}
-
-/// An application's part: the group rejects what comes.
-fn given_up(url: &str, topic: &str, group: &str, count: usize) {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .unwrap();
-    runtime.block_on(async {
-        let bus = Bus::connect(url).await.unwrap();
-        let topic: Topic<Bytes, Raw> = Topic::named(topic);
-        let mut reader = bus.subscribe(&topic, group).await.unwrap();
-        for _ in 0..count {
-            let next = tokio::time::timeout(common::DEADLINE, reader.next()).await;
-            next.unwrap().unwrap().unwrap().reject("no such product");
-        }
-        reader.close().await.unwrap();
-        bus.close().await.unwrap();
-    });
-}
-
-fn messages(keys: &[&str]) -> Vec<u8> {
-    let line = |key: &&str| {
-        let message = json!({"key": key, "value": format!("of {key}"), "headers": [["h", "1"], ["h", "2"]]});
-        format!("{message}\n")
-    };
-    keys.iter().map(line).collect::<String>().into()
-}
-
-fn dlq(url: &str, words: &[&str], more: &[&str]) -> Ran {
-    run(on(url, &[&["dlq"], words, more].concat()))
 }
 
 fn ids(ran: &Ran) -> BTreeSet<String> {

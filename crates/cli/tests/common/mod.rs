@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "each test program uses a part of it")]
 
 pub(crate) mod checks;
+pub(crate) mod letters;
 
 use std::{
     fs::File,
