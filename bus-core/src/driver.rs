@@ -308,6 +308,8 @@ pub trait Subscriber: Debug + Send {
     /// partition is gained next at `to`, or [`Event::SeekFailed`] comes before it is.
     async fn seek(&mut self, shard: Shard, to: Start) -> Result<()>;
     /// Gives up everything still owned without committing, leaves the group. Bounded, also with the broker down.
+    /// Core drops a call that takes too long, and the subscriber with it: what is left behind then is what a process
+    /// leaves that was killed. Nothing is called after a close that was dropped.
     async fn close(&mut self) -> Result<()>;
 }
 
@@ -322,9 +324,11 @@ pub trait Ack: Debug + Send + Sync {
     /// - An output whose topic is missing is `TopicMissing`; nothing of that `Done` is stored.
     /// - An unclear end is resolved here (same sequence again, or re-init and re-read), or the shard is given up: `Lost`.
     /// - Under [`Scope::Everyone`] it is a no-op that succeeds.
-    /// - Core calls it one at a time per subscriber, and drops the future only with the whole subscription.
+    /// - Core calls it one at a time per subscriber, and drops the future only with the whole subscription, of which nothing
+    ///   is called any more: so it need not be cancel-safe, beyond surviving what a process leaves that was killed.
     async fn commit(&self, done: Vec<Done>) -> Vec<Result<()>>;
     /// Gives one shard up, marked clean, so that the next owner need not wait. The answer to `Losing`; `Lost` follows.
+    /// Core drops a call only where the subscription ends and it takes too long; `close` comes behind it.
     async fn release(&self, shard: Shard) -> Result<()>;
 }
 
