@@ -35,8 +35,9 @@ pub(crate) async fn every_backend() -> Vec<Bus> {
     };
     #[cfg(feature = "kafka")]
     urls.push(format!("kafka://{}", server("BUS_TEST_KAFKA")));
+    // Short leases, so that who takes over from a member that was killed need not wait long.
     #[cfg(feature = "redis")]
-    urls.push(server("BUS_TEST_REDIS"));
+    urls.push(format!("{}?ttl=3s", server("BUS_TEST_REDIS")));
     let mut buses = Vec::new();
     for url in urls {
         buses.push(Bus::connect(&url).await.unwrap().create_topics(true));
