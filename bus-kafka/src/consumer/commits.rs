@@ -120,6 +120,7 @@ impl Reader {
                 self.seek_stored(shard, offset, first_failure(failure, parts))
             }
             Some(Wait::Tidy(behind)) => self.tidied(behind, first_failure(failure, parts).as_ref()),
+            Some(Wait::Vouched(id)) => self.vouched(id, first_failure(failure, parts).as_ref()),
             Some(Wait::Proof) => {
                 self.give_turn_back();
                 self.proven(first_failure(failure, parts));
@@ -148,6 +149,7 @@ impl Reader {
                 _ => Code::OK,
             };
             flight.results[i] = Some(if code.is_ok() {
+                self.session_stored(shard, next, &notes);
                 if let Some(part) = self
                     .parts
                     .get_mut(&(shard.topic, shard.partition))

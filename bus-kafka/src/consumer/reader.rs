@@ -115,6 +115,8 @@ pub(super) enum Wait {
     SeekStored(Shard, i64),
     Commit(super::commits::Flight),
     Proof,
+    /// What the member of this id had stored before it gave everything up was stored again.
+    Vouched(Option<String>),
     /// Positions behind the last record were stored.
     Tidy(Vec<(Place, Shard, i64)>),
     Ends,

@@ -9,16 +9,22 @@
 //!    one that waits in a rebalance is a member for as long as that takes. Each such answer is good for a moment;
 //! 3. where both are over, ownership is in doubt and no handler is started;
 //! 4. when the group does not have it, or when the time for handlers of a partition that leaves is over as well,
-//!    everything is lost, and if that was wrong it is gained again where the group stands.
+//!    everything is lost, and if that was wrong it is gained again where the group stands. That takes the group's own
+//!    word: that it has this member, a commit of the same member's that it takes, or an assignment. An answer as such says
+//!    nothing, because it may be that the coordinator is another one by now.
 
 use super::{
     freeze::Doubt,
     part::{Part, State},
-    reader::Reader,
+    reader::{Reader, Wait},
     wake::Wake,
 };
-use crate::{KafkaConfig, admin::Requests};
-use bus_core::{Name, Shard};
+use crate::{
+    KafkaConfig,
+    admin::Requests,
+    native::{Failure, List},
+};
+use bus_core::{Bytes, Name, Shard};
 use parking_lot::Mutex;
 use std::{
     sync::Arc,
@@ -34,8 +40,6 @@ const SELDOM: Duration = Duration::from_secs(5);
 const FRESH: Duration = Duration::from_secs(2);
 /// In a group at rest librdkafka says itself that a session is over, and goes first.
 const FIRST: Duration = Duration::from_millis(500);
-/// A coordinator that has answered for so long, while librdkafka says nothing, has not put this member out.
-const SETTLED: Duration = Duration::from_secs(1);
 /// The session of the newer protocol is the brokers' choice; this is their default.
 const NEWER: Duration = Duration::from_secs(45);
 
@@ -52,6 +56,9 @@ pub(super) struct Session {
     given_up: Vec<Shard>,
     given_up_at: Instant,
     given_up_as: Option<String>,
+    /// What was stored of it, as far as that is known, and when to store it again: the group takes that of its members.
+    proof: Vec<(Shard, i64, Bytes)>,
+    prove_at: Instant,
     /// Commits with a smaller tag were sent by a member that is no more.
     pub(super) since: usize,
 }
@@ -111,6 +118,8 @@ impl Session {
             given_up: Vec::new(),
             given_up_at: now,
             given_up_as: None,
+            proof: Vec::new(),
+            prove_at: now,
             since: 0,
         }
     }
@@ -144,9 +153,7 @@ impl Reader {
         if owns || self.session.given_up_as.is_some() {
             self.ask_for_members(now);
         }
-        if !self.session.given_up.is_empty() && heard > self.session.given_up_at + SETTLED {
-            self.regain_as(self.client.membership().map(|m| m.id()));
-        }
+        self.prove(now);
         let sure = heard + self.session.length + FIRST;
         let sure = self.session.listed.map_or(sure, |at| sure.max(at + FRESH));
         if !owns || now < sure {
@@ -211,6 +218,14 @@ impl Reader {
         }
         let places: Vec<_> = shards.iter().map(|s| (s.topic, s.partition)).collect();
         tracing::warn!(target: "bus::kafka", group = ?self.group, "{why}; partitions are lost: {places:?}");
+        // A transaction under way may still store more than what is known now.
+        let still = self.take_turn();
+        let known = |part: &&Part| still && part.is_owned();
+        let stored = |part: &Part| self.stored_of(part).map(|(at, notes)| (part.shard, at, notes));
+        self.session.proof = self.parts.values().filter(known).filter_map(stored).collect();
+        if still {
+            self.give_turn_back();
+        }
         for shard in shards {
             self.lose(shard);
             self.session.given_up.push(shard);
@@ -218,6 +233,56 @@ impl Reader {
         self.session.given_up_at = now;
         self.session.given_up_as = self.client.membership().map(|m| m.id());
         self.no_doubt();
+    }
+
+    /// Stores once more what was stored of what was given up. Nobody else can have it before the group has put this member
+    /// out, and then it refuses; a member that joined again has another id.
+    fn prove(&mut self, now: Instant) {
+        let doubt = self.doubt.as_ref().is_some_and(Doubt::is_busy);
+        if self.session.given_up.is_empty() || now < self.session.prove_at || doubt || self.commits.is_busy()
+        {
+            return;
+        }
+        self.session.prove_at = now + EVERY;
+        if self.session.given_up_as.is_none()
+            || self.client.membership().map(|m| m.id()) != self.session.given_up_as
+        {
+            return;
+        }
+        let given_up = &self.session.given_up;
+        self.session.proof.retain(|(shard, ..)| given_up.contains(shard));
+        if self.session.proof.is_empty() || !self.take_turn() {
+            return;
+        }
+        let (mut list, mut places) = (List::new(), Vec::new());
+        for (shard, at, notes) in &self.session.proof {
+            let place = (shard.topic, shard.partition);
+            places.push(place);
+            self.list(&mut list, place, *at, notes);
+        }
+        self.commits.begin(places);
+        let tag = self.tag(Wait::Vouched(self.session.given_up_as.clone()));
+        if let Err(failure) = self.client.commit(&list, &self.replies, tag) {
+            self.committed(tag, Some(failure), &[]);
+        }
+    }
+
+    /// A commit was answered after its shard had been given up.
+    pub(super) fn session_stored(&mut self, shard: Shard, next: i64, notes: &Bytes) {
+        for (_, at, noted) in self.session.proof.iter_mut().filter(|(of, ..)| *of == shard) {
+            (*at, *noted) = (next, notes.clone());
+        }
+    }
+
+    pub(super) fn vouched(&mut self, id: Option<String>, failure: Option<&Failure>) {
+        self.commits.end();
+        self.give_turn_back();
+        match failure {
+            None => self.regain_as(id),
+            Some(failure) => {
+                tracing::debug!(target: "bus::kafka", code = ?failure.code, "not ours again: {}", failure.text);
+            }
+        }
     }
 
     /// It was wrong to give up what is still ours: this is still the member that had it.
