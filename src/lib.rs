@@ -36,6 +36,15 @@ struct RouterGuide;
 #[cfg(all(doctest, feature = "memory", feature = "app"))]
 #[doc = include_str!("../docs/requests.md")]
 struct RequestsGuide;
+#[cfg(all(doctest, feature = "memory", feature = "json"))]
+#[doc = include_str!("../docs/topics.md")]
+struct TopicsGuide;
+#[cfg(all(doctest, feature = "memory"))]
+#[doc = include_str!("../docs/from-rdkafka.md")]
+struct FromRdkafkaGuide;
+#[cfg(all(doctest, feature = "memory"))]
+#[doc = include_str!("../docs/from-redis-streams.md")]
+struct FromRedisStreamsGuide;
 #[cfg(all(doctest, feature = "memory", feature = "app", feature = "testing"))]
 #[doc = include_str!("../docs/testing.md")]
 struct TestingGuide;

@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod guide;
+#[cfg(any(feature = "kafka", feature = "redis"))]
+mod rerun;
 
 use bus::{
     ErrorKind, Message, Raw, Result, Retry, Start, Topic, TopicSpec,
@@ -477,6 +479,37 @@ async fn patterns_and_observers_see_the_tests_own_topics() {
     orders.close().await.unwrap();
 }
 
+#[tokio::test]
+async fn memory_is_shared_by_name_alone() {
+    let connect = async |url| bus::Bus::connect(url).await.unwrap();
+    let (own, other) = (connect("memory://").await, connect("memory://").await);
+    let (here, there) = (
+        connect("memory://shared-by-name").await,
+        connect("memory://shared-by-name").await,
+    );
+    for bus in [&own, &here] {
+        bus.ensure_topics([NUMBERS.spec()]).await.unwrap();
+        bus.publish(&NUMBERS, &7).await.unwrap();
+    }
+    let missing = published(&other, &NUMBERS).await.unwrap_err();
+    assert_eq!(missing.kind(), ErrorKind::TopicMissing);
+    assert_eq!(*published(&there, &NUMBERS).await.unwrap()[0], 7);
+    drop((here, there));
+    // With its last handle it is gone, and with what still runs for that.
+    let begun = Instant::now();
+    while !connect("memory://shared-by-name")
+        .await
+        .admin()
+        .topics()
+        .await
+        .unwrap()
+        .is_empty()
+    {
+        assert!(begun.elapsed() < PATIENCE);
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
 /// Retries and delays of an hour pass at once, in wall time too.
 #[tokio::test(start_paused = true)]
 async fn paused_clocks_wait_for_nothing() {
@@ -523,36 +556,14 @@ fn the_guide_is_this_test() {
     assert!(include_str!("../docs/testing.md").contains(shown.trim()));
 }
 
-/// Every test of this file again, on the broker that the one variable names.
-#[cfg(any(feature = "kafka", feature = "redis"))]
-fn runs_on(url: &str) {
-    let output = std::process::Command::new(std::env::current_exe().unwrap())
-        .args(["--skip", "on_kafka", "--skip", "on_redis", "--skip", "paused_"])
-        .env(bus::testing::URL, url)
-        .output()
-        .unwrap();
-    let said = String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success(), "{url}: {said}");
-    let passed = said
-        .lines()
-        .filter(|line| line.starts_with("test ") && line.ends_with(" ... ok"))
-        .count();
-    assert_eq!(passed, 13, "{url}: {said}");
-}
-
-#[cfg(any(feature = "kafka", feature = "redis"))]
-fn server(variable: &str) -> String {
-    std::env::var(variable).unwrap_or_else(|_| panic!("set {variable} or run `cargo xtask test`"))
-}
-
 #[cfg(feature = "kafka")]
 #[test]
 fn on_kafka() {
-    runs_on(&format!("kafka://{}", server("BUS_TEST_KAFKA")));
+    rerun::on(&format!("kafka://{}", rerun::server("BUS_TEST_KAFKA")), 14);
 }
 
 #[cfg(feature = "redis")]
 #[test]
 fn on_redis() {
-    runs_on(&server("BUS_TEST_REDIS"));
+    rerun::on(&rerun::server("BUS_TEST_REDIS"), 14);
 }

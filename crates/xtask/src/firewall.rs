@@ -1,5 +1,5 @@
 //! The firewalls: `bus-core` knows no backend, no serialization format and no HTTP stack, and no build that a user of
-//! `bus` can ask for has the mutants of the tests in it.
+//! `bus` can ask for has the mutants of the tests in it, and what a feature of `bus` needs is gone without it.
 
 use crate::Done;
 use crate::cargo::cargo;
@@ -16,6 +16,65 @@ const FORBIDDEN: [&str; 8] = [
     "reqwest",
     "axum",
 ];
+
+/// What only some features of `bus` pull in; any other one, and none at all, must do without.
+const OPTIONAL: [(&str, &[&str]); 15] = [
+    ("serde", &["json", "settings", "app", "macros", "msgpack"]),
+    ("serde_json", &["json", "app", "macros"]),
+    ("config", &["settings", "app", "macros"]),
+    ("dotenvy", &["settings", "app", "macros"]),
+    ("secrecy", &["settings", "app", "macros"]),
+    ("strsim", &["settings", "app", "macros"]),
+    ("base64", &["app", "macros"]),
+    ("jiff", &["app", "macros"]),
+    ("sha2", &["app", "macros"]),
+    ("tower", &["app", "macros"]),
+    ("uuid", &["app", "macros"]),
+    ("bus-macros", &["macros"]),
+    ("metrics", &["metrics"]),
+    ("rmp-serde", &["msgpack"]),
+    ("prost", &["protobuf"]),
+];
+
+/// Looks at the tree of each feature beside memory, which brings nothing of its own. The backends bring their clients, and
+/// what those need.
+fn optional() -> Done {
+    for feature in crate::features::of_the_facade()? {
+        if matches!(&*feature, "kafka" | "redis") {
+            continue;
+        }
+        let with = format!("memory,{feature}");
+        let words = [
+            "tree",
+            "-p",
+            "bus",
+            "-e",
+            "normal",
+            "--prefix",
+            "none",
+            "--no-default-features",
+        ];
+        let tree = output(cargo(words).args(["--features", with.trim_end_matches(',')]))?;
+        let found = not_of(&feature, &tree);
+        if !tree.contains("bus-memory v") || !found.is_empty() {
+            let found = found.join(", ");
+            return Err(format!("`bus` with the feature `{feature}` alone depends on {found}").into());
+        }
+    }
+    Ok(())
+}
+
+/// Packages of a tree that belong to other features.
+fn not_of(feature: &str, tree: &str) -> Vec<&'static str> {
+    let packages: Vec<_> = tree.lines().filter_map(|line| line.split(' ').next()).collect();
+    let others = OPTIONAL
+        .iter()
+        .filter(|(_, features)| !features.contains(&feature));
+    others
+        .map(|(package, _)| *package)
+        .filter(|package| packages.contains(package))
+        .collect()
+}
 
 /// Looks at the tree that a user of `bus-core` builds, with the optional parts of it.
 pub(crate) fn run() -> Done {
@@ -58,7 +117,7 @@ pub(crate) fn run() -> Done {
             return Err("`bus` is built with the mutants of its tests".into());
         }
     }
-    Ok(())
+    optional()
 }
 
 /// Whether a package in a tree whose lines end with features has this one.
@@ -100,6 +159,14 @@ mod tests {
         assert!(!has_mutants(
             "bus-core v0.1.0 (/mutants) [default,unmutants]\nx v1.0.0 []\n"
         ));
+    }
+
+    #[test]
+    fn what_belongs_to_another_feature_is_named() {
+        let tree = "bus v0.1.0 (x)\nserde v1.0.0\ntower v0.5.0\ntower-layer v0.3.0\n";
+        assert_eq!(not_of("json", tree), ["tower"]);
+        assert_eq!(not_of("testing", tree), ["serde", "tower"]);
+        assert!(not_of("app", tree).is_empty());
     }
 
     #[test]
