@@ -78,8 +78,8 @@ impl Bus {
     pub fn settings(&self) -> &crate::Settings {
         &self.own.settings
     }
-    /// Who events are from that are published through this handle: their `ce_source` (default: the file name of the
-    /// program).
+    /// Who events are from that are published through this handle: their `ce_source` (default: the name of the
+    /// [`App`](crate::App) whose part publishes them, else the file name of the program).
     #[cfg(feature = "app")]
     pub fn event_source(mut self, source: impl Into<Name>) -> Self {
         Arc::make_mut(&mut self.own).source = Some(source.into());

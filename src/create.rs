@@ -1,6 +1,8 @@
 //! Topics that are made when somebody publishes to them.
 
-use bus_core::{Bus, Error, Message, Name, Pending, Publisher, Result, TopicSpec, Unsent};
+use bus_core::{
+    Bus, Error, ErrorKind, Message, Name, Outcome, Pending, Publisher, Result, TopicSpec, Unsent,
+};
 use std::{
     collections::{HashMap, HashSet},
     fmt,
@@ -33,7 +35,7 @@ impl Creator {
     }
     pub(crate) fn publish(self: &Arc<Self>, bus: &Bus, topic: &str, batch: Vec<Message>) -> Pending {
         if self.is_there(topic) {
-            return Publisher::publish_batch(bus, topic, batch);
+            return self.watched(topic.into(), Publisher::publish_batch(bus, topic, batch));
         }
         let count = batch.len();
         let (reply, answer) = oneshot::channel();
@@ -47,6 +49,34 @@ impl Creator {
             });
         };
         Publisher::publish_batch(bus, topic, batch)
+    }
+    /// A topic that turns out to be deleted is made again for the next publish. This one says that it was missing: what was
+    /// published before it may be lost with the topic, and who publishes is to know that.
+    fn watched(self: &Arc<Self>, topic: Name, pending: Pending) -> Pending {
+        match pending.now() {
+            Ok(outcomes) => {
+                self.look(&topic, &outcomes);
+                Pending::ready(outcomes)
+            }
+            Err(pending) => {
+                let this = self.clone();
+                Pending::new(async move {
+                    let outcomes = pending.await;
+                    this.look(&topic, &outcomes);
+                    outcomes
+                })
+            }
+        }
+    }
+    fn look(&self, topic: &Name, outcomes: &[Result<Outcome, Unsent>]) {
+        let is_gone = |outcome: &Result<Outcome, Unsent>| {
+            let error = outcome.as_ref().err();
+            error.is_some_and(|unsent| unsent.error().kind() == ErrorKind::TopicMissing)
+        };
+        if outcomes.iter().any(is_gone) {
+            let mut there = self.there.write().unwrap_or_else(PoisonError::into_inner);
+            there.remove(topic);
+        }
     }
     /// Returns once there is such a topic.
     pub(crate) async fn exists(self: &Arc<Self>, bus: &Bus, topic: &str) -> Result<()> {

@@ -1,7 +1,7 @@
 //! Putting an application together.
 
 use super::{Runnable, Started, check};
-use crate::Bus;
+use crate::{Bus, service::Service};
 use bus_core::{Error, Name, Result, TopicSpec};
 use std::{fmt, panic::Location, time::Duration};
 
@@ -44,11 +44,17 @@ impl Builder {
         self.buses.push((name.into(), bus.clone()));
         self
     }
-    /// Runs this: a [`worker`](crate::worker::worker), a [`consumer`](crate::handler::consumer), anything that is
+    /// Runs this: a [`worker`](crate::worker::worker), a [`consumer`](crate::handler::consumer), a [`Service`], anything that is
     /// [`Runnable`]. What is registered first starts first, and stops last.
     #[track_caller]
     pub fn register(self, run: impl Runnable) -> Self {
         self.register_on(DEFAULT, run)
+    }
+    /// Runs this service, whose router answers what it is asked. One whose events are taken by hand is started beside the
+    /// application, by [`Service::start`], which gives the handle to take them by.
+    #[track_caller]
+    pub fn service(self, service: Service) -> Self {
+        self.register(service)
     }
     /// Runs this on the bus of this name.
     #[track_caller]
@@ -87,6 +93,10 @@ impl Builder {
                 item.run.default_dead_letter(template);
             }
         }
+        // What it publishes is from it, unless a bus says who it is.
+        for (_, bus) in self.buses.iter_mut().filter(|(_, bus)| bus.source().is_none()) {
+            *bus = bus.clone().event_source(self.name.clone());
+        }
         let topics = check::all(&self.buses, &self.items)?;
         Ok(App {
             name: self.name,
@@ -108,7 +118,8 @@ pub struct App {
 }
 
 impl App {
-    /// An application of this name.
+    /// An application of this name, which is the source of the events that its parts publish where their bus has no
+    /// [`event_source`](Bus::event_source).
     pub fn builder(name: impl Into<Name>) -> Builder {
         Builder {
             name: name.into(),

@@ -7,6 +7,7 @@ const HELP: &str = "\
                                           run everything
   worker NAME [--concurrency N]           run this worker
   worker --all                            run every worker
+  service NAME                            run this service
   consume TOPIC --group G [--concurrency N]
                                           run the consumers of this topic and group
   list                                    say what there is
@@ -20,6 +21,7 @@ enum Asked {
     List,
     AllWorkers,
     Worker(String),
+    Service(String),
     Consume { topic: String, group: String },
 }
 
@@ -29,7 +31,7 @@ impl App {
     pub async fn main(self) -> ExitCode {
         self.command(std::env::args().skip(1)).await.report()
     }
-    /// Runs what these arguments name: `worker NAME`, `worker --all`, `consume TOPIC --group G`, each with `--concurrency N`;
+    /// Runs what these arguments name: `worker NAME`, `worker --all`, `service NAME`, `consume TOPIC --group G`, each with `--concurrency N`;
     /// `list` prints what there is; nothing means everything.
     pub async fn command(self, arguments: impl IntoIterator<Item = impl Into<String>>) -> Ended {
         self.command_until(arguments, interrupted).await
@@ -102,9 +104,12 @@ impl Asked {
         match self {
             Self::AllWorkers => item.run.kind() == "worker",
             Self::Worker(name) => item.run.kind() == "worker" && item.run.name() == *name,
+            Self::Service(name) => item.run.kind() == "service" && item.run.name() == *name,
             Self::Consume { topic, group } => {
                 let mut reads = item.run.reads().into_iter();
-                item.run.kind() == "consumer" && reads.any(|r| *r.topic == **topic && *r.group == **group)
+                item.run.kind() == "consumer"
+                    && (item.run.name() == format!("{topic} --group {group}")
+                        || reads.any(|r| *r.topic == **topic && *r.group == **group))
             }
             _ => true,
         }
@@ -112,6 +117,7 @@ impl Asked {
     fn missing(&self) -> String {
         match self {
             Self::Worker(name) => format!("no worker is called `{name}`"),
+            Self::Service(name) => format!("no service is called `{name}`"),
             Self::Consume { topic, group } => format!("no consumer reads `{topic}` in group `{group}`"),
             _ => "there is no worker".to_owned(),
         }
@@ -153,6 +159,7 @@ fn parse(arguments: Vec<String>) -> Result<(Asked, Option<usize>), String> {
         (["list"], None, false) => Asked::List,
         (["worker"], None, true) => Asked::AllWorkers,
         (["worker", name], None, false) => Asked::Worker((*name).to_owned()),
+        (["service", name], None, false) => Asked::Service((*name).to_owned()),
         (["consume", topic], Some(group), false) => {
             let topic = (*topic).to_owned();
             Asked::Consume { topic, group }

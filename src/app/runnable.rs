@@ -2,7 +2,8 @@
 
 use crate::{
     Bus,
-    handler::{Consumer, Running},
+    handler::{Consumer, Running, Scope},
+    service::Service,
     worker::{Runner, Worker},
 };
 use async_trait::async_trait;
@@ -30,9 +31,17 @@ impl Reads {
             dead_letters: None,
         }
     }
+    /// Says where its dead letters go by this template.
+    fn letters_by(mut self, template: Option<&str>) -> Self {
+        let follows = |template: &&str| template.contains("{topic}") && template.contains("{group}");
+        let name = |template: &str| dead_letter_topic(template, &self.topic, &self.group).ok();
+        self.dead_letters = template.filter(follows).and_then(name);
+        self
+    }
 }
 
-/// What an [`App`](super::App) can run: a [worker](Runner), a [consumer](Consumer), or something of one's own.
+/// What an [`App`](super::App) can run: a [worker](Runner), a [consumer](Consumer), a [service](Service), or something of
+/// one's own.
 #[async_trait]
 pub trait Runnable: Send + 'static {
     /// What it is, in one word: `worker`, `consumer`.
@@ -76,15 +85,9 @@ where
         self.place()
     }
     fn reads(&self) -> Vec<Reads> {
-        let (topic, group) = self.source();
         let template = self.dead_letter_template().unwrap_or("{topic}.{group}.dlq");
-        let follows = template.contains("{topic}") && template.contains("{group}");
-        let name = || dead_letter_topic(template, topic, group).ok();
-        let dead_letters = follows.then(name).flatten();
-        vec![Reads {
-            dead_letters,
-            ..Reads::new(topic, group)
-        }]
+        let reads = |(topic, group)| Reads::new(topic, group).letters_by(Some(template));
+        self.source().into_iter().map(reads).collect()
     }
     fn topics(&self) -> Vec<TopicSpec> {
         self.topics()
@@ -116,14 +119,18 @@ impl Runnable for Consumer {
         self.place()
     }
     fn reads(&self) -> Vec<Reads> {
-        let group = self.group();
-        self.topics()
-            .iter()
-            .map(|topic| Reads::new(topic.name.clone(), group))
-            .collect()
+        if self.scope() == Scope::Everyone {
+            return Vec::new();
+        }
+        let template = self.dead_letter_template();
+        let reads = |topic: &TopicSpec| Reads::new(topic.name.clone(), self.group()).letters_by(template);
+        self.topics().iter().map(reads).collect()
     }
     fn topics(&self) -> Vec<TopicSpec> {
-        self.topics().to_vec()
+        match self.scope() {
+            Scope::Matching => Vec::new(),
+            _ => self.topics().to_vec(),
+        }
     }
     fn check(&self) -> Result<()> {
         self.check()
@@ -136,5 +143,37 @@ impl Runnable for Consumer {
     }
     async fn start(self: Box<Self>, bus: &Bus) -> Result<Running> {
         (*self).start(bus).await
+    }
+}
+
+#[async_trait]
+impl Runnable for Service {
+    fn kind(&self) -> &'static str {
+        "service"
+    }
+    fn name(&self) -> String {
+        self.name().to_owned()
+    }
+    fn place(&self) -> &'static Location<'static> {
+        self.place()
+    }
+    fn reads(&self) -> Vec<Reads> {
+        let template = self.dead_letter_template();
+        vec![Reads::new(self.name(), self.name()).letters_by(Some(template))]
+    }
+    fn topics(&self) -> Vec<TopicSpec> {
+        vec![self.topic()]
+    }
+    fn check(&self) -> Result<()> {
+        self.check_routed()
+    }
+    fn set_concurrency(&mut self, most: usize) {
+        self.set_concurrency(most);
+    }
+    fn default_dead_letter(&mut self, template: &str) {
+        self.default_dead_letter(template);
+    }
+    async fn start(self: Box<Self>, bus: &Bus) -> Result<Running> {
+        Ok((*self).start(bus).await?.into_running())
     }
 }

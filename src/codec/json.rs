@@ -27,7 +27,12 @@ impl<T: Serialize + DeserializeOwned> Codec<T> for Json {
     fn encode(&self, value: &T) -> Result<Bytes> {
         json(value)
     }
+    /// An event in the structured mode of CloudEvents is read as its data.
     fn decode(&self, record: &Record) -> Result<T> {
+        #[cfg(feature = "app")]
+        if let Some(record) = crate::event::binary(record)? {
+            return from_json(&record);
+        }
         from_json(record)
     }
     fn content_type(&self) -> Option<&'static str> {

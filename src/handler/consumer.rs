@@ -1,14 +1,14 @@
 //! A consumer: a group of a topic, and the handler of its messages.
 
 use super::{
-    Failure, Handler, HandlerService, Incoming, IntoResponse, Response, Route, Running, Slot, caught,
+    Failure, Handler, HandlerService, Incoming, IntoResponse, Response, Route, Running, Scope, Slot, caught,
 };
 use crate::{
     Bus,
     event::{Carried, Context},
     service::Responder,
 };
-use bus_core::{Bytes, Control, Delivery, Error, Name, Raw, Result, Subscribe, Topic, TopicSpec};
+use bus_core::{Bytes, Control, Delivery, Error, Name, Raw, Result, Subscribe, Topic, TopicSpec, check_name};
 use std::{fmt, panic::Location, sync::Arc};
 use tower::{Layer, Service};
 
@@ -66,6 +66,8 @@ where
         acknowledge: Acknowledge::default(),
         answers: false,
         concurrency: 1,
+        scope: Scope::default(),
+        dead_letter: None,
         carried: Carried::default(),
         configure: Vec::new(),
         place: Location::caller(),
@@ -97,6 +99,8 @@ pub struct Consumer {
     acknowledge: Acknowledge,
     answers: bool,
     concurrency: usize,
+    scope: Scope,
+    dead_letter: Option<String>,
     carried: Carried,
     configure: Vec<Configure>,
     place: &'static Location<'static>,
@@ -106,6 +110,31 @@ impl Consumer {
     /// Reads this topic too.
     pub fn and(mut self, topic: impl Into<TopicSpec>) -> Self {
         self.topics.push(topic.into());
+        self
+    }
+    /// Reads every topic whose name matches the name of its topic, where `*` stands for any run of characters and `?` for one:
+    /// [`subscribe_pattern`](bus_core::Bus::subscribe_pattern).
+    ///
+    /// ```
+    /// # use bus::handler::{consumer, Origin};
+    /// async fn audit(from: Origin) { println!("{}", from.topic) }
+    /// let audit = consumer("orders.*", "audit", audit).matching();
+    /// ```
+    pub fn matching(mut self) -> Self {
+        self.scope = Scope::Matching;
+        self
+    }
+    /// Reads without its group, whose name then only serves to find it: every process that runs it gets every message, from
+    /// now on, or from where [`start`](Subscribe::start) in [`subscription`](Self::subscription) says. Nothing is stored: what
+    /// happens while it does not run is missed, and what fails for the last time is logged and skipped.
+    pub fn everyone(mut self) -> Self {
+        self.scope = Scope::Everyone;
+        self
+    }
+    /// Where messages go that are given up; may hold `{topic}` and `{group}` (default: what the bus or the
+    /// [`App`](crate::App) say, else `{topic}.{group}.dlq`).
+    pub fn dead_letter(mut self, topic: impl Into<String>) -> Self {
+        self.dead_letter = Some(topic.into());
         self
     }
     /// Messages that are handled at the same time, at most (default 1: what keeps order for everybody). Never two of one key;
@@ -187,17 +216,27 @@ impl Consumer {
     pub(crate) fn set_concurrency(&mut self, most: usize) {
         self.concurrency = most;
     }
-    /// Before what was set by hand, which wins.
+    /// What was set by hand wins.
     pub(crate) fn default_dead_letter(&mut self, template: &str) {
-        let template = template.to_owned();
-        self.configure
-            .insert(0, Box::new(move |s| s.dead_letter(template)));
+        self.dead_letter.get_or_insert_with(|| template.to_owned());
+    }
+    /// `None` where what configures its subscription may say something else.
+    pub(crate) fn dead_letter_template(&self) -> Option<&str> {
+        let known = self.configure.is_empty() && self.scope != Scope::Everyone;
+        known.then(|| self.dead_letter.as_deref().unwrap_or("{topic}.{group}.dlq"))
+    }
+    pub(crate) fn scope(&self) -> Scope {
+        self.scope
     }
     pub(crate) fn check(&self) -> Result<()> {
         let wrong = |text: &str| {
             let text = format!("consumer of group `{}` at {}: {text}", self.group, self.place);
             Err(Error::invalid(text))
         };
+        check_name(&self.group).map_err(|e| e.context(format!("group of the consumer at {}", self.place)))?;
+        if self.scope == Scope::Matching && self.topics.len() > 1 {
+            return wrong("a pattern stands alone: give other topics a consumer of their own");
+        }
         if self.concurrency == 0 {
             return wrong("concurrency is 0: at least one message has to be handled at a time");
         }
@@ -218,9 +257,12 @@ impl Consumer {
         let Some(first) = topics.next() else {
             return Err(Error::invalid("a consumer needs a topic"));
         };
-        let mut subscribe = bus.subscribe(&first, &self.group);
+        let mut subscribe = self.scope.subscribe(bus, &first, &self.group);
         for topic in topics {
             subscribe = subscribe.and(&topic);
+        }
+        if let Some(topic) = self.dead_letter.filter(|_| self.scope != Scope::Everyone) {
+            subscribe = subscribe.dead_letter(topic);
         }
         for configure in self.configure {
             subscribe = configure(subscribe);

@@ -1,6 +1,8 @@
 //! Why a message was not handled, and what is to become of it.
 
-use bus_core::Error;
+use crate::codec::json;
+use bus_core::{Bytes, Error};
+use serde::Serialize;
 use std::{error::Error as StdError, fmt, time::Duration};
 
 type Cause = Box<dyn StdError + Send + Sync>;
@@ -29,6 +31,7 @@ struct Inner {
     kind: Kind,
     status: u16,
     reason: Option<&'static str>,
+    payload: Option<Bytes>,
     cause: Cause,
 }
 
@@ -48,6 +51,7 @@ impl Failure {
             kind,
             status,
             reason: None,
+            payload: None,
             cause,
         }))
     }
@@ -71,6 +75,19 @@ impl Failure {
     pub fn with_status(mut self, status: u16) -> Self {
         self.0.status = status;
         self
+    }
+    /// Sets what an error reply has for a payload, as JSON (default: it is empty): which field was wrong, say. One that
+    /// cannot be written as JSON is left out, with a line in the log.
+    pub fn with_payload<T: Serialize + ?Sized>(mut self, payload: &T) -> Self {
+        match json(payload) {
+            Ok(payload) => self.0.payload = Some(payload),
+            Err(error) => tracing::warn!(%error, "the payload of a failure is left out"),
+        }
+        self
+    }
+    /// What an error reply has for a payload.
+    pub fn payload(&self) -> Option<&Bytes> {
+        self.0.payload.as_ref()
     }
     /// Sets the word that stands as the reason in its dead letter, if it is not tried again (default `rejected`, and
     /// `undecodable` for what could not be decoded): a class of errors, which

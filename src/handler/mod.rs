@@ -11,6 +11,7 @@ mod incoming;
 mod response;
 mod route;
 mod running;
+mod scope;
 
 pub(crate) use caught::{caught, caught_call};
 pub use consumer::{Acknowledge, Consumer, consumer, consumer_with};
@@ -24,3 +25,4 @@ pub use incoming::{Extensions, Incoming, Parts};
 pub use response::{IntoResponse, Reply, Response, Verdict};
 pub use route::Route;
 pub use running::Running;
+pub(crate) use scope::Scope;

@@ -8,7 +8,7 @@ use crate::{
     router::Routes,
 };
 use bus_core::{Bytes, Control, Delivery, Error, ErrorKind, Name, Notice, Record, Result, TopicSpec};
-use std::{collections::BTreeMap, ops::Deref, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, ops::Deref, panic::Location, sync::Arc, time::Duration};
 use tokio::time::Instant;
 use tower::util::MapRequestLayer;
 
@@ -42,10 +42,13 @@ pub struct Service {
     by_hand: bool,
     partitions: u32,
     concurrency: usize,
+    dead_letter: Option<String>,
+    place: &'static Location<'static>,
 }
 
 impl Service {
     /// A service of this name, which is a topic's: see [`check_name`](crate::check_name).
+    #[track_caller]
     pub fn new(name: impl Into<Name>) -> Self {
         Self {
             name: name.into(),
@@ -53,6 +56,8 @@ impl Service {
             by_hand: false,
             partitions: 1,
             concurrency: 1,
+            dead_letter: None,
+            place: Location::caller(),
         }
     }
     /// Handles its events by these routes.
@@ -75,15 +80,63 @@ impl Service {
         self.concurrency = most;
         self
     }
+    /// Where events go that are given up; may hold `{topic}` and `{group}`, which are both its name (default:
+    /// `<name>.<name>.dlq`).
+    pub fn dead_letter(mut self, topic: impl Into<String>) -> Self {
+        self.dead_letter = Some(topic.into());
+        self
+    }
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+    /// Where it was made in the program, for messages about it.
+    pub fn place(&self) -> &'static Location<'static> {
+        self.place
+    }
+    pub(crate) fn topic(&self) -> TopicSpec {
+        TopicSpec::new(self.name.clone()).partitions(self.partitions)
+    }
+    pub(crate) fn set_concurrency(&mut self, most: usize) {
+        self.concurrency = most;
+    }
+    pub(crate) fn default_dead_letter(&mut self, template: &str) {
+        self.dead_letter.get_or_insert_with(|| template.to_owned());
+    }
+    pub(crate) fn dead_letter_template(&self) -> &str {
+        self.dead_letter.as_deref().unwrap_or("{topic}.{group}.dlq")
+    }
+    fn check(&self) -> Result<()> {
+        let of = |e: Error| e.context(format!("service `{}` at {}", self.name, self.place));
+        self.topic().check().map_err(of)?;
+        match self.concurrency {
+            0 => Err(of(Error::invalid(
+                "concurrency is 0: at least one event has to be handled at a time",
+            ))),
+            _ => Ok(()),
+        }
+    }
+    /// Nobody takes its events by hand.
+    pub(crate) fn check_routed(&self) -> Result<()> {
+        self.check()?;
+        if self.routes.is_some() && !self.by_hand {
+            return Ok(());
+        }
+        let (name, place) = (&self.name, self.place);
+        Err(Error::invalid(format!(
+            "service `{name}` at {place}: nobody would take its events: give it a router, or start it beside the \
+             application by `Service::start`"
+        )))
+    }
     /// Makes its topics if they are missing, opens its inbox, and begins to read.
     /// # Errors
     /// `Invalid`: the name is no topic's; what subscribing says.
     pub async fn start(self, bus: &Bus) -> Result<RunningService> {
+        self.check()?;
         let replies = format!("{}.replies", self.name);
         let mailbox = Arc::new(Mailbox::default());
         let bus = bus.clone().event_source(self.name.clone());
-        bus.ensure_topics([TopicSpec::new(self.name.clone()).partitions(self.partitions)])
-            .await?;
+        bus.ensure_topics([self.topic()]).await?;
         let inbox = Inbox::open(&bus, replies.into(), Some(mailbox.clone())).await?;
         let bus = bus.with_inbox(inbox);
         let running = self.consumer(&mailbox).concurrency(self.concurrency);
@@ -101,7 +154,7 @@ impl Service {
     }
     fn consumer(&self, mailbox: &Arc<Mailbox>) -> Consumer {
         let (topic, group) = (&*self.name, self.name.clone());
-        match &self.routes {
+        let consumer = match &self.routes {
             Some(routes) if !self.by_hand => consumer(topic, group, routes.clone()).answer_requests(),
             _ => {
                 let waiting = mailbox.clone();
@@ -113,6 +166,10 @@ impl Service {
                 };
                 consumer_with(topic, group, keep, mailbox.clone()).subscription(|s| s.on_notice(lets_go))
             }
+        };
+        match &self.dead_letter {
+            Some(topic) => consumer.dead_letter(topic),
+            None => consumer,
         }
     }
 }
@@ -210,6 +267,10 @@ impl RunningService {
         let strays = self.handle.bus.stray_replies();
         let late = strays.late + self.mailbox.given_up();
         Strays { late, ..strays }
+    }
+    /// What an application stops; its handlers keep its inbox.
+    pub(crate) fn into_running(self) -> Running {
+        self.running
     }
     /// A handle for pausing and steering its subscription.
     pub fn control(&self) -> &Control {

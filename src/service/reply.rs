@@ -85,8 +85,18 @@ pub struct ErrorReply {
     pub status: u16,
     /// What went wrong.
     pub message: String,
-    /// What else was said, mostly nothing.
+    /// What else was said ([`Failure::with_payload`](crate::handler::Failure::with_payload)), mostly nothing.
     pub payload: Bytes,
+}
+
+impl ErrorReply {
+    /// Its payload, from JSON.
+    /// # Errors
+    /// `Undecodable`.
+    pub fn json<T: DeserializeOwned>(&self) -> bus_core::Result<T> {
+        let failed = |e| Error::new(ErrorKind::Undecodable, "payload is not the expected JSON").source(e);
+        serde_json::from_slice(&self.payload).map_err(failed)
+    }
 }
 
 impl fmt::Display for ErrorReply {

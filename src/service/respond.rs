@@ -94,7 +94,11 @@ impl Responder {
     /// # Errors
     /// What publishing says.
     pub async fn fail(&self, failure: &Failure) -> Result<()> {
-        let message = Message::new("").header(header::ERROR, failure.to_string());
+        let mut message = match failure.payload() {
+            Some(payload) => Message::new(payload.clone()).header("content-type", "application/json"),
+            None => Message::new(""),
+        };
+        message.headers.push(header::ERROR, failure.to_string());
         self.send(message, failure.status().max(400)).await
     }
     async fn send(&self, message: Message, status: u16) -> Result<()> {

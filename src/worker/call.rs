@@ -3,7 +3,7 @@
 use super::{Worker, output};
 use crate::{
     Topic,
-    event::{Carried, Context},
+    event::{Carried, Context, binary},
     handler::{Failure, IntoResponse, caught, caught_call},
 };
 use bus_core::{Codec, Delivery, Prepared};
@@ -67,7 +67,12 @@ where
         Context::scope(Some(context), self.settle(task, outcome)).await;
     }
     fn context(&self, task: &Delivery<W::Input>) -> Context {
-        Context::new(task.record().clone(), self.carried.clone())
+        // What is no event was decoded as something else, and is what it is.
+        let binary = binary(task.record()).ok().flatten();
+        Context::new(
+            binary.unwrap_or_else(|| task.record().clone()),
+            self.carried.clone(),
+        )
     }
     async fn settle(&self, task: Delivery<W::Input>, outcome: Result<Option<W::Output>, Failure>) {
         let outcome = match outcome {
@@ -134,6 +139,7 @@ pub(super) async fn alone<T, R>(
     task: &Delivery<T>,
     work: impl Future<Output = Result<R, Failure>>,
 ) -> Result<R, Failure> {
-    let context = Context::in_batch(task.record().clone());
+    let binary = binary(task.record()).ok().flatten();
+    let context = Context::in_batch(binary.unwrap_or_else(|| task.record().clone()));
     Context::scope(Some(context), caught(work)).await.flatten()
 }

@@ -1,6 +1,7 @@
 //! What of a worker can be set where it is run.
 
 use super::Worker;
+use crate::handler::Scope;
 use bus_core::{Error, Order, Result, Retry, check_name};
 use std::{borrow::Cow, panic::Location, time::Duration};
 
@@ -16,6 +17,7 @@ pub(super) struct Options {
     pub(super) batch_timeout: Duration,
     pub(super) order: Order,
     pub(super) exactly_once: bool,
+    pub(super) scope: Scope,
 }
 
 impl Options {
@@ -30,6 +32,7 @@ impl Options {
             batch_timeout: W::BATCH_TIMEOUT,
             order: W::ORDER,
             exactly_once: W::EXACTLY_ONCE,
+            scope: Scope::default(),
         }
     }
     /// Refuses what cannot be, before anything is asked of a broker.
@@ -48,6 +51,11 @@ impl Options {
         }
         if self.batch_size > 1 && self.batch_timeout.is_zero() {
             return wrong("batch_timeout is 0: no batch would ever be filled; set the age at which it goes");
+        }
+        if self.exactly_once && self.scope == Scope::Everyone {
+            return wrong(
+                "exactly once needs a group, whose positions are stored with the outputs: drop one of them",
+            );
         }
         Ok(())
     }

@@ -1,7 +1,11 @@
 //! Running a worker.
 
 use super::{Worker, call::Calls, options::Options};
-use crate::{Bus, Json, Topic, event::Carried, handler::Running};
+use crate::{
+    Bus, Json, Topic,
+    event::Carried,
+    handler::{Running, Scope},
+};
 use bus_core::{Codec, Name, Result, Retry, Start, Subscribe, TopicSpec};
 use std::{fmt, panic::Location, sync::Arc, time::Duration};
 
@@ -69,6 +73,19 @@ impl<W: Worker<C, O>, C, O> Runner<W, C, O> {
         self.carried.headers.extend(headers.into_iter().map(Into::into));
         self
     }
+    /// Reads every topic whose name matches the name of its topic, where `*` stands for any run of characters and `?` for one:
+    /// [`subscribe_pattern`](bus_core::Bus::subscribe_pattern).
+    pub fn matching(mut self) -> Self {
+        self.options.scope = Scope::Matching;
+        self
+    }
+    /// Reads without its group: every process that runs it gets every message, from now on, or from where
+    /// [`start`](Subscribe::start) in [`subscription`](Self::subscription) says. Nothing is stored: what happens while it does
+    /// not run is missed, and what fails for the last time is logged and skipped.
+    pub fn everyone(mut self) -> Self {
+        self.options.scope = Scope::Everyone;
+        self
+    }
     /// Sets what else [`Subscribe`] has: the start of a new group, bounds, what happens to expired messages.
     pub fn subscription(
         mut self,
@@ -88,17 +105,19 @@ impl<W: Worker<C, O>, C, O> Runner<W, C, O> {
         self.options.dead_letter.as_deref()
     }
     /// What it reads, and as whom.
-    pub(crate) fn source(&self) -> (&str, &str) {
-        (self.topic.name(), &self.options.group)
+    pub(crate) fn source(&self) -> Option<(&str, &str)> {
+        let of_group = self.options.scope != Scope::Everyone;
+        of_group.then(|| (self.topic.name(), &*self.options.group))
     }
     /// Its name.
     pub fn name(&self) -> &'static str {
         self.options.name
     }
-    /// The topics it needs: what it reads, and where its outputs go.
+    /// The topics it needs: what it reads, unless that is a pattern, and where its outputs go.
     pub fn topics(&self) -> Vec<TopicSpec> {
         let output = self.output.as_ref().map(Topic::spec);
-        [self.topic.spec()].into_iter().chain(output).collect()
+        let input = (self.options.scope != Scope::Matching).then(|| self.topic.spec());
+        input.into_iter().chain(output).collect()
     }
     /// Where it was made in the program, for messages about it.
     pub fn place(&self) -> &'static Location<'static> {
@@ -129,11 +148,13 @@ where
             let there = bus.admin().positions(output.name(), Start::Latest).await;
             there.map_err(|e| e.context(format!("outputs of worker `{}`", options.name)))?;
         }
-        let mut subscribe = bus
-            .subscribe(&self.topic, &options.group)
-            .retry(options.retry)
-            .order(options.order);
-        if let Some(topic) = &options.dead_letter {
+        let mut subscribe = options.scope.subscribe(bus, &self.topic, &options.group);
+        subscribe = subscribe.retry(options.retry).order(options.order);
+        if let Some(topic) = options
+            .dead_letter
+            .as_ref()
+            .filter(|_| options.scope != Scope::Everyone)
+        {
             subscribe = subscribe.dead_letter(&**topic);
         }
         if options.exactly_once {
@@ -142,7 +163,7 @@ where
         // While some batches are worked on, another is filled.
         let window = (options.concurrency + 1).saturating_mul(options.batch_size);
         if window > WINDOW {
-            subscribe = subscribe.in_flight(window);
+            subscribe = subscribe.in_flight_unless_said(window);
         }
         for configure in self.configure {
             subscribe = configure(subscribe);

@@ -38,6 +38,8 @@ pub struct Subscribe<T, C> {
     until: Option<Start>,
     exactly_once: bool,
     settings: FlowConfig,
+    /// The window was said by somebody.
+    has_window: bool,
     dead_letters: Kept,
     by_reason: Vec<(Name, Name)>,
     create_topics: bool,
@@ -61,6 +63,7 @@ impl<T, C: Codec<T>> Subscribe<T, C> {
             until: None,
             exactly_once: false,
             settings,
+            has_window: false,
             dead_letters: Kept::Derived,
             by_reason: Vec::new(),
             create_topics: true,
@@ -130,6 +133,14 @@ impl<T, C: Codec<T>> Subscribe<T, C> {
     /// Messages delivered and not settled, at most (default 1 024).
     pub fn in_flight(mut self, messages: usize) -> Self {
         self.settings.in_flight = messages;
+        self.has_window = true;
+        self
+    }
+    /// As [`in_flight`](Self::in_flight), unless it was said already, here or by the [`Defaults`](crate::Defaults) of the bus.
+    pub fn in_flight_unless_said(mut self, messages: usize) -> Self {
+        if !self.has_window {
+            self.settings.in_flight = messages;
+        }
         self
     }
     /// Bytes delivered and not settled, at most (default 16 MiB); one larger message passes alone.
