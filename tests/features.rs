@@ -52,8 +52,7 @@ fn has_test(name: &str, test: &str, source: &str) -> bool {
     let is_test = |line: &&str| line.starts_with("#[test") || line.starts_with("#[tokio::test");
     lines.iter().enumerate().any(|(at, line)| {
         let attributes = lines[..at].iter().rev().take_while(|line| line.starts_with("#["));
-        declared(line)
-            && (name.starts_with("conformance/") || attributes.into_iter().any(|line| is_test(line)))
+        declared(line) && (name.starts_with("conformance/") || attributes.into_iter().any(is_test))
     })
 }
 
