@@ -84,7 +84,8 @@ pub(crate) async fn run(test: &Test) -> Result<Numbers, Failure> {
         )));
     }
     let stall = evidence.stall(from, until, |key| !key.starts_with("slow"));
-    let most = server.session() + Duration::from_secs(6);
+    // Whoever was killed by its message is taken over after its session; the rest is what a busy machine takes for that.
+    let most = server.session() + Duration::from_secs(10);
     numbers.add("aborted", aborted);
     numbers.add(
         "longest stall of others",
