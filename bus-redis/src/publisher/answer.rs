@@ -82,7 +82,11 @@ impl Reading {
                 (Some(left), kind) => {
                     match kind {
                         b'$' if self.marker && rest == b"-1" => self.marker(0),
-                        b'-' => self.fail(rest),
+                        b'-' => {
+                            // In the marker's place too: the next element is an entry's.
+                            self.marker = false;
+                            self.fail(rest);
+                        }
                         b'+' => self.text(rest),
                         b':' => self.answer.number = Some(integer(rest)?),
                         b'$' if rest == b"-1" => self.answer.missing += 1,
@@ -165,6 +169,14 @@ mod tests {
         let answer = read(Form::Transaction, 1, reply);
         assert_eq!(answer.error.as_deref(), Some("OOM full"));
         assert!(answer.positions.is_empty());
+    }
+
+    #[test]
+    fn an_error_in_the_markers_place_is_no_malformed_answer() {
+        let reply = b"+OK\r\n+QUEUED\r\n+QUEUED\r\n*2\r\n-WRONGTYPE x\r\n$3\r\n5-1\r\n";
+        let answer = read(Form::Transaction, 1, reply);
+        assert_eq!(answer.error.as_deref(), Some("WRONGTYPE x"));
+        assert_eq!((answer.positions, answer.number), (vec![(5 << 64) | 1], None));
     }
 
     #[test]
