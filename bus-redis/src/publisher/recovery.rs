@@ -5,7 +5,7 @@ use super::{
     task::Task,
 };
 use crate::{
-    error::{classify, silent},
+    error::silent,
     id,
     wire::{Conn, Pipeline, Value, promotion},
 };
@@ -28,7 +28,7 @@ impl Task {
         };
         let mut conn = self.while_expiring(open).await?;
         if conn.is_replica() {
-            return Err(classify(conn.address(), "READONLY it is a replica"));
+            return Err(promotion::replica(conn.address()));
         }
         self.recover(&mut conn).await?;
         self.context.health.up();

@@ -5,7 +5,7 @@
 local lease = redis.call('HMGET', KEYS[1], 'owner', 'epoch', 'seq', 'last')
 if lease[1] ~= ARGV[2] or lease[2] ~= ARGV[3] then return { 'FENCED' } end
 -- Read out of a history that this server had before it was a replica of another.
-if promotion() ~= ARGV[8] then return { 'FENCED' } end
+if not kept(ARGV[8]) then return { 'FENCED' } end
 local stream = info(KEYS[2])
 if not stream then return { 'GONE' } end
 if not group_of(KEYS[2], ARGV[1]) then return { 'NOGROUP' } end

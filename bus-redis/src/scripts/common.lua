@@ -73,11 +73,13 @@ local function hear(lease, gone, last)
   return gone
 end
 
--- Which promotion the server's history goes back to: nothing else tells that it was a replica meanwhile, and has
--- another server's history, under the same run and on the same connection.
-local function promotion()
+-- Whether the server's history goes back to this promotion: nothing else tells that it was a replica meanwhile, and has
+-- another server's history, under the same run and on the same connection. One that says none has forgotten its last,
+-- which it does an hour after its last replica has gone; a promotion never leaves none.
+local function kept(promotion)
   local told = redis.call('INFO', 'replication')
-  return string.match(told, 'master_replid2:(%S+)') .. ':' .. string.match(told, 'second_repl_offset:(%S+)')
+  local id, offset = string.match(told, 'master_replid2:(%S+)'), string.match(told, 'second_repl_offset:(%S+)')
+  return offset == '-1' or id .. ':' .. offset == promotion
 end
 
 local function now_ms()

@@ -273,7 +273,7 @@ impl RedisAck {
                 config.durability.add(config.confirm_timeout(), &mut pipeline);
             }
             match self.link.call_on(&run_id, &pipeline).await {
-                Ok(answers) if answers.run_id != run_id => {
+                Ok(answers) if !promotion::same(&run_id, &answers.run_id) => {
                     for call in asked {
                         let shard = done[call.index].shard;
                         self.shared.lose(shard);

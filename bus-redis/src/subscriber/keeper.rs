@@ -12,7 +12,7 @@ use crate::{
     janitor::Janitor,
     keys,
     scripts::Script,
-    wire::{Link, Pipeline, Value},
+    wire::{Link, Pipeline, Value, promotion},
 };
 use bus_core::{ErrorKind, Event, Name, Result, Shard};
 use std::{
@@ -100,7 +100,11 @@ impl Keeper {
             .connect_timeout
             .min(self.context.config.ttl / 2);
         let answers = self.link.call_within(&pipeline, limit).await?;
-        if self.run_id.as_ref().is_some_and(|known| *known != answers.run_id) {
+        if self
+            .run_id
+            .as_ref()
+            .is_some_and(|known| !promotion::same(known, &answers.run_id))
+        {
             // Its history may have gone back: nothing of before holds, not even our own leases.
             tracing::warn!(group = %self.group, address = %self.context.config.address(), "the server was restarted or replaced, partitions are acquired anew");
             self.run_id = Some(answers.run_id);

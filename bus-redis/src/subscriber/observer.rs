@@ -5,7 +5,15 @@ use super::{
     ordinals::Ordinals,
     state::{Held, Notice, Open, Reopen, Shared},
 };
-use crate::{Context, facts::Facts, id, keys, scripts::Script, start, topics::TopicInfo, wire::Pipeline};
+use crate::{
+    Context,
+    facts::Facts,
+    id, keys,
+    scripts::Script,
+    start,
+    topics::TopicInfo,
+    wire::{Pipeline, promotion},
+};
 use bus_core::{Event, Name, Result, Shard, Start};
 use bytes::Bytes;
 use std::{
@@ -159,7 +167,7 @@ impl Observer {
                 let Some(facts) = Facts::read(reply, 1) else {
                     continue;
                 };
-                if seen.run_id != answers.run_id {
+                if !promotion::same(&seen.run_id, &answers.run_id) {
                     self.reopen(&info, seen, answers.run_id.clone(), facts).await?;
                 } else if let Some(held) = self.shared.lock().get(seen.shard) {
                     held.saw(Some(facts));

@@ -30,9 +30,6 @@ const COUNT: usize = 1000;
 /// Bytes of one reply, over all streams.
 const REPLY: usize = 4 * 1024 * 1024;
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
-/// For how long the server is taken to have the history that it was seen to have: it cannot become a replica, take over
-/// another's data and be promoted in less. A read that waits there is ended by the server when it becomes a replica.
-const SURE: Duration = Duration::from_millis(5);
 
 /// One shard's place.
 #[derive(Debug)]
@@ -72,9 +69,10 @@ pub(crate) struct Reader {
     /// The shards of the request that is on its way, if any, and when its answer is overdue.
     request: Vec<(Shard, Arc<str>)>,
     answer_by: Option<Instant>,
-    /// Which history the server had was asked last then, and whether the answer is still to come, before the records.
-    asked: Option<Instant>,
+    /// The records have come, and out of which history they are is still to be told.
     asking: bool,
+    /// What has come until then.
+    read_now: Vec<(Shard, Batch, u128)>,
     unblocked: bool,
     read: (usize, usize),
     average: usize,
@@ -102,8 +100,8 @@ impl Reader {
             decoder: Decoder::default(),
             request: Vec::new(),
             answer_by: None,
-            asked: None,
             asking: false,
+            read_now: Vec::new(),
             unblocked: false,
             read: (0, 0),
             // A guess until the first reply: small replies first.
@@ -218,7 +216,7 @@ impl Reader {
     /// Sends the next request, unless one is on its way: while the caller works on what it has, the server reads.
     pub(crate) fn ask(&mut self) {
         let Some(conn) = &mut self.conn else { return };
-        let reads = |c: &&Cursor| !c.paused && !c.suspended && c.run_id == *conn.run_id();
+        let reads = |c: &&Cursor| !c.paused && !c.suspended && promotion::same(&c.run_id, conn.run_id());
         if self.answer_by.is_some() {
             let left_out =
                 |c: &Cursor| c.waiting == 0 && !self.request.iter().any(|(shard, _)| *shard == c.shard);
@@ -244,13 +242,7 @@ impl Reader {
         let count = (share / self.average.max(1)).clamp(1, COUNT);
         // With a full shard left out, blocking would let it wait for the others' news.
         let block = open.len() == wanted.len();
-        let now = Instant::now();
-        self.asking = self.asked.is_none_or(|at| now.duration_since(at) > SURE);
         let out = conn.out();
-        if self.asking {
-            self.asked = Some(now);
-            encode::command(out, promotion::ASK);
-        }
         encode::array(out, 4 + 2 * usize::from(block) + 2 * open.len());
         encode::bulk(out, b"XREAD");
         encode::bulk(out, b"COUNT");
@@ -266,9 +258,11 @@ impl Reader {
         for cursor in &open {
             encode::bulk(out, id::before(cursor.next).as_bytes());
         }
+        // Behind, not before: however late the request arrives, what it brings is older than the answer to this.
+        encode::command(out, promotion::ASK);
         let request: Vec<_> = open.iter().map(|c| (c.shard, c.stream.clone())).collect();
         conn.expect_input((count * self.average * open.len()).min(REPLY / 4));
-        self.answer_by = Some(now + BLOCK + self.context.config.connect_timeout);
+        self.answer_by = Some(Instant::now() + BLOCK + self.context.config.connect_timeout);
         self.unblocked = false;
         conn.flush_now();
         for (shard, _) in &request {
@@ -311,7 +305,9 @@ impl Reader {
     /// Whether there is something to read, but not where this connection leads: after a failover.
     fn is_elsewhere(&self) -> bool {
         let Some(conn) = &self.conn else { return false };
-        self.cursors.iter().any(|c| c.run_id != *conn.run_id())
+        self.cursors
+            .iter()
+            .any(|c| !promotion::same(&c.run_id, conn.run_id()))
     }
 
     async fn connect(&mut self) -> Result<()> {
@@ -329,6 +325,8 @@ impl Reader {
         let result = opening.as_mut().await;
         self.opening = None;
         match result {
+            // It answers reads, out of a history that may be another's.
+            Ok(conn) if conn.is_replica() => self.disconnect(&promotion::replica(conn.address())),
             Ok(conn) => {
                 self.context.health.up();
                 self.conn = Some(conn);
@@ -343,8 +341,8 @@ impl Reader {
         self.context.health.down(error);
         self.conn = None;
         self.answer_by = None;
-        self.asked = None;
         self.asking = false;
+        self.read_now.clear();
         // Half a batch is read again: a place moves only with what is complete.
         self.decoder = Decoder::default();
         self.pause = (self.pause * 2).clamp(Duration::from_millis(20), LONGEST_PAUSE);
@@ -352,24 +350,10 @@ impl Reader {
     }
 
     fn decode(&mut self, shared: &Shared, events: &mut Vec<Event>) -> Result<()> {
-        match self.is_same_history() {
-            Ok(Some(true)) => {}
-            Ok(Some(false)) => {
-                shared.kick.notify_one();
-                self.disconnect(&promotion::other(&self.context.config.address()));
-                return Ok(());
-            }
-            Ok(None) => return Ok(()),
-            Err(error) => {
-                self.disconnect(&error);
-                return Ok(());
-            }
-        }
         let keys: Vec<&str> = self.request.iter().map(|(_, stream)| &**stream).collect();
-        let mut batches = Vec::new();
         let mut failed = None;
         let Some(conn) = &mut self.conn else { return Ok(()) };
-        loop {
+        while !self.asking {
             let (used, step) = match self.decoder.step(conn.input(), &keys) {
                 Ok(step) => step,
                 Err(_) => {
@@ -384,17 +368,14 @@ impl Reader {
                 Step::Wait => break,
                 Step::Batch(stream, batch, last) => {
                     self.read.1 += batch.records().len();
-                    batches.push((self.request[stream].0, batch, last));
+                    self.read_now.push((self.request[stream].0, batch, last));
                 }
                 Step::End => {
-                    self.answer_by = None;
-                    // Not when it was made: one that only brings errors is replaced ever later.
-                    self.pause = Duration::ZERO;
+                    self.asking = true;
                     if self.read.1 > 0 {
                         self.average = self.read.0.div_ceil(self.read.1);
                     }
                     self.read = (0, 0);
-                    break;
                 }
                 Step::Refused(text) => {
                     failed = Some(classify(conn.address(), &text));
@@ -402,31 +383,49 @@ impl Reader {
                 }
             }
         }
-        for (shard, batch, last) in batches {
-            self.accept(shared, shard, batch, last);
-        }
         match failed {
             // A key that is no stream any more is the keeper's to tell: the topic is lost, not the subscription.
             Some(error) if error.is_transient() || error == ErrorKind::Conflict => self.disconnect(&error),
             Some(error) => return Err(error),
-            None if self.answer_by.is_none() => self.ended(events),
+            None if self.asking => self.take(shared, events),
             None => {}
         }
         Ok(())
     }
 
-    /// The answer that comes before the records, if it was asked for; `None`: it is not there yet.
-    fn is_same_history(&mut self) -> Result<Option<bool>> {
-        let Some(conn) = self.conn.as_mut().filter(|_| self.asking) else {
-            return Ok(Some(true));
+    /// Takes what has come, when it was told that it is of the history that was read before.
+    fn take(&mut self, shared: &Shared, events: &mut Vec<Event>) {
+        match self.is_same_history() {
+            Ok(true) => {}
+            Ok(false) => return,
+            Err(error) => {
+                shared.kick.notify_one();
+                return self.disconnect(&error);
+            }
+        }
+        self.asking = false;
+        self.answer_by = None;
+        // Not when it was made: one that only brings errors is replaced ever later.
+        self.pause = Duration::ZERO;
+        for (shard, batch, last) in std::mem::take(&mut self.read_now) {
+            self.accept(shared, shard, batch, last);
+        }
+        self.ended(events);
+    }
+
+    /// The answer that comes behind the records: an error where they are not to be taken, `false` where it is not there
+    /// yet.
+    fn is_same_history(&mut self) -> Result<bool> {
+        let Some(conn) = &mut self.conn else {
+            return Ok(false);
         };
         let Some((told, used)) = Value::parse(conn.input())? else {
-            return Ok(None);
+            return Ok(false);
         };
         conn.consume(used);
-        self.asking = false;
         let told = conn.check(told)?;
-        Ok(Some(conn.is_still(&told)))
+        conn.check_history(&told)?;
+        Ok(true)
     }
 
     fn accept(&mut self, shared: &Shared, shard: Shard, batch: Batch, last: u128) {

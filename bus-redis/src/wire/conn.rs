@@ -112,7 +112,7 @@ impl Conn {
         let [.., id, info, replication] = &replies[..] else {
             return Err(unexpected(&self.address, "INFO"));
         };
-        self.replica = info_field(replication.text().unwrap_or_default(), "role") == Some("slave");
+        self.replica = promotion::is_replica(replication.text().unwrap_or_default());
         self.id = id.int().unwrap_or(0) as u64;
         let info = info.text().unwrap_or_default();
         self.version = info_field(info, "redis_version").unwrap_or_default().into();
@@ -155,10 +155,13 @@ impl Conn {
     pub(crate) fn run_id(&self) -> &Arc<str> {
         &self.run_id
     }
-    /// Whether what the server says of its replication shows the same history still.
-    pub(crate) fn is_still(&self, replication: &Value) -> bool {
-        let told = replication.text().map(promotion::told);
-        told.is_some_and(|told| told == promotion::of(&self.run_id))
+    /// An error where the server says of its replication that it is a replica, or may have another history by now.
+    pub(crate) fn check_history(&self, replication: &Value) -> Result<()> {
+        promotion::check(
+            &self.address,
+            &self.run_id,
+            replication.text().unwrap_or_default(),
+        )
     }
     /// The server's version.
     pub(crate) fn version(&self) -> &str {
@@ -268,16 +271,16 @@ impl Conn {
         self.write(pipeline);
         self.replies(pipeline.len()).await
     }
-    /// [`Conn::call`], and an error where the server has another history by now: the replies may come from that one.
+    /// [`Conn::call`], and an error where the server is a replica or has another history by now: the replies may come
+    /// from that one.
     pub(crate) async fn call_here(&mut self, pipeline: &Pipeline) -> Result<Vec<Value>> {
         self.write(pipeline);
         encode::command(&mut self.out, promotion::ASK);
         let mut replies = self.replies(pipeline.len() + 1).await?;
-        let told = replies.pop().map(|reply| self.check(reply)).transpose()?;
-        match told {
-            Some(told) if self.is_still(&told) => Ok(replies),
-            _ => Err(promotion::other(&self.address)),
-        }
+        let told = replies.pop().unwrap_or(Value::Nil);
+        let told = self.check(told)?;
+        self.check_history(&told)?;
+        Ok(replies)
     }
     fn write(&mut self, pipeline: &Pipeline) {
         let Self { out, shas, .. } = self;

@@ -1,6 +1,6 @@
 //! A connection that comes back: for calls that may be made again, such as scripts that recognise themselves.
 
-use super::{Conn, Pipeline, Value};
+use super::{Conn, Pipeline, Value, promotion};
 use crate::{RedisConfig, error::silent, health::Health, scripts::Script};
 use bus_core::{ErrorKind, Result};
 use std::{sync::Arc, time::Duration};
@@ -51,7 +51,7 @@ impl Link {
     }
 
     async fn call_run(&self, run_id: Option<&str>, pipeline: &Pipeline, limit: Duration) -> Result<Answers> {
-        let other = |conn: &Conn| run_id.is_some_and(|wanted| wanted != &**conn.run_id());
+        let other = |conn: &Conn| run_id.is_some_and(|wanted| !promotion::same(wanted, conn.run_id()));
         let mut slot = self.conn.lock().await;
         // Taken out while it is used, so that a dropped call leaves no connection with half an answer behind.
         let reused = slot.take();
