@@ -5,7 +5,7 @@ mod common;
 
 use bus_brokers::{Redis as Server, RedisOptions, RedisPair, RedisVersion};
 use bus_core::{Backend, ErrorKind, Event, Room, Scope, Start};
-use bus_proxy::Filter;
+use bus_proxy::{Filter, Late, Rule};
 use bus_redis::Redis;
 use common::{
     member::{Member, ROOM, losses, numbered},
@@ -201,13 +201,23 @@ async fn a_read_that_arrives_late_is_told_too() {
     pair.wait_in_sync(DEADLINE).unwrap();
     pair.promote_second().unwrap();
     // The read behind the one that brings these follows it at once.
-    let late = proxy.delay_next_request(Filter::redis(["XREAD"]), Duration::from_secs(3));
+    let late = proxy.delay_next_request(Filter::redis(["XREAD"]), Duration::from_secs(2));
     let lost = publish(&publisher, &topic, numbered(5, 10)).await;
     tail.until(|m| m.records.len() == 10).await;
-    tail.during(late.happened()).await;
+    // Who looks at the topic beside the reads would find it out too, and take the shard from them.
+    proxy.change(|faults| {
+        let look = Filter::redis(["HMGET"]);
+        let hold = Rule::hold_request(look, 1.0, Duration::from_secs(5), Late::Waiting);
+        faults.rules.push(hold);
+    });
     tail.during(there_and_back(&pair)).await;
     let third = Redis::connect_url(pair.first.url()).await.unwrap();
     publish(&third.publisher().await.unwrap(), &topic, numbered(10, 12)).await;
+    tail.during(late.happened()).await;
+    let reading = async { while tail.step(ROOM).await.is_ok() {} };
+    let read = tokio::time::timeout(Duration::from_secs(1), reading).await;
+    assert!(read.is_err(), "it goes on meanwhile");
+    proxy.heal();
     tail.until(|m| m.records.len() == 12).await;
     let range = (kept[4].position.unwrap() + 1, lost[4].position.unwrap() + 1);
     assert_eq!(losses(&tail), [range]);
