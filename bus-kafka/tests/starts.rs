@@ -3,8 +3,10 @@
 
 mod common;
 
-use bus_core::{Backend, ErrorKind, Message, Start};
-use common::*;
+use bus_core::{Backend, ErrorKind, Message, Name, Source, Start};
+use bus_kafka::{Kafka, KafkaConfig};
+use bus_proxy::{Filter, Late, Rule};
+use common::{lab::Lab, *};
 use std::{
     collections::{BTreeMap, BTreeSet},
     time::{Duration, Instant, SystemTime},
@@ -106,4 +108,68 @@ async fn members_that_join_together_have_one_start() {
     assert!(first.records.is_empty() && second.records.is_empty());
     first.subscriber.close().await.unwrap();
     second.subscriber.close().await.unwrap();
+}
+
+/// ListOffsets: where the end is.
+const LOOK_UP: [i16; 1] = [2];
+
+/// A start that was looked up for too long is not stored over what the partition's next owner has stored.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_start_that_is_found_too_late_is_not_stored() {
+    let lab = Lab::start().await;
+    // Whichever of them moves, it is the first partition of its topic, which its owner begins.
+    let topics = [topic(&lab.kafka, 1).await, topic(&lab.kafka, 1).await];
+    let group = unique("g");
+    let source = || Source {
+        topics: topics.iter().map(|t| Name::from(t.as_str())).collect(),
+        ..source(&topics[0], &group, Start::Latest)
+    };
+    for topic in &topics {
+        publish(&lab.kafka, topic, numbered(10, 1)).await;
+    }
+    let kafka = Kafka::connect(KafkaConfig::new(lab.proxy.address()).client_id("late"));
+    let kafka = kafka.await.unwrap();
+    let asked = Filter::kafka(LOOK_UP).containing("late");
+    let asked = lab.proxy.delay_next_request(asked, Duration::from_secs(60));
+    lab.proxy.change(|faults| {
+        let all = Filter::kafka(LOOK_UP).containing("late");
+        let hold = Rule::hold_request(all, 1.0, Duration::from_secs(60), Late::Waiting);
+        faults.rules.push(hold);
+    });
+    let mut late = Member::join(&kafka, source()).await;
+    assert!(asked.begun().await);
+
+    // The other takes one of them over, begins, and reads and stores in it.
+    let mut other = Member::join(&lab.kafka, source()).await;
+    let deadline = Instant::now() + SOON;
+    while other.owned.is_empty() {
+        assert!(Instant::now() < deadline, "the other gets nothing");
+        late.step(Duration::from_millis(50)).await;
+        other.step(Duration::from_millis(50)).await;
+    }
+    let (shard, begins, _) = other.owned.values().next().unwrap().clone();
+    assert_eq!(begins, 10);
+    let moved = topics[shard.topic as usize].clone();
+    publish(&lab.kafka, &moved, numbered(10, 1)).await;
+    other.until_records(10).await;
+    other.ack.commit(vec![done(shard, 13)]).await.remove(0).unwrap();
+
+    // Now the first hears where the end is, of the one that left too, and begins in the one that it has.
+    lab.proxy.change(|faults| faults.rules.clear());
+    lab.proxy.reset();
+    late.until_owned(1).await;
+    let (_, begins, _) = late.owned.values().next().unwrap();
+    assert_eq!(*begins, 10, "a look-up without an answer is no answer");
+    let position = async || {
+        let lag = lag(&lab.kafka, &group).await;
+        let here = lag.iter().find(|l| *l.topic == *moved);
+        here.map(|l| l.position).unwrap()
+    };
+    let since = Instant::now();
+    while since.elapsed() < Duration::from_secs(4) {
+        assert_eq!(position().await, 13, "after {:?}", since.elapsed());
+        late.step(Duration::from_millis(100)).await;
+    }
+    late.subscriber.close().await.unwrap();
+    other.subscriber.close().await.unwrap();
 }

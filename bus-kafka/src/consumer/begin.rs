@@ -7,13 +7,13 @@
 
 use super::{
     lookup::Purpose,
-    part::{End, Place, State},
+    part::{End, Part, Place, State},
     reader::{Reader, Wait},
 };
 use crate::{
     admin::{Lookup, Spec},
     native::{Code, Event, Failure, List, Offset, Part as NativePart, TopicInfo},
-    notes,
+    notes::{self, TopicId},
 };
 use bus_core::{Bytes, Shard, Start, mutant};
 use std::{
@@ -37,6 +37,18 @@ pub(super) struct Asking {
     tag: usize,
     first: Instant,
     resend: (Instant, Duration),
+}
+
+/// A start that is being looked up and stored. Its partition may leave meanwhile, and even come back: then others may
+/// have begun there, and read on.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Beginning {
+    /// The first of the partitions that it is for.
+    pub(super) place: Place,
+    /// The question that was answered with "nothing is stored".
+    asked: usize,
+    /// The topic that it was looked up in.
+    id: Option<TopicId>,
 }
 
 /// An answer, copied out of librdkafka.
@@ -79,6 +91,9 @@ impl Reader {
                 ..
             }) if now > at => self.ask(now, first, wait * 2),
             _ => {}
+        }
+        if self.nudge_at.is_some_and(|at| at <= now) {
+            self.nudge();
         }
         while let Some(i) = self.again.iter().position(|(at, ..)| *at <= now) {
             let (_, purpose, lookup) = self.again.swap_remove(i);
@@ -131,7 +146,7 @@ impl Reader {
             (Some(Wait::Lookup(purpose, lookup)), Answer::Offsets(answer)) => {
                 self.looked_up(purpose, lookup, answer)
             }
-            (Some(Wait::Ends), Answer::Offsets(Ok(ends))) => self.ends(&ends),
+            (Some(Wait::Ends), Answer::Offsets(answer)) => self.ends(answer),
             (Some(Wait::Topics), Answer::Topics(answer)) => self.watched(tag, answer),
             _ => {}
         }
@@ -268,17 +283,45 @@ impl Reader {
                 }
             }
         }
-        self.look_up(Purpose::Start, Lookup::new(specs));
+        let Some(place) = specs.first().map(|((_, partition), _)| (topic, *partition)) else {
+            return;
+        };
+        let Some(part) = self.parts.get_mut(&place) else {
+            return;
+        };
+        part.state = State::Finding;
+        let begun = Beginning {
+            place,
+            asked: part.asked,
+            id: self.id(topic),
+        };
+        self.look_up(Purpose::Start(begun), Lookup::new(specs));
+    }
+
+    /// Whether nothing has happened since that would make a start one of another owner's, or of another topic.
+    pub(super) fn is_beginning(&self, begun: &Beginning) -> bool {
+        let ours = |p: &Part| p.state == State::Finding && p.asked == begun.asked;
+        self.parts.get(&begun.place).is_some_and(ours) && self.id(begun.place.0) == begun.id
+    }
+
+    /// The stored offsets are to be asked for again, whatever came of a start.
+    pub(super) fn begun(&mut self, begun: &Beginning, at: Instant) {
+        let part = self.parts.get_mut(&begun.place);
+        if let Some(part) = part.filter(|p| p.state == State::Finding && p.asked == begun.asked) {
+            part.state = State::Asking;
+        }
+        // Also where it left: others of the topic may have waited for it.
+        self.ask_at = Some(self.ask_at.map_or(at, |other| other.min(at)));
     }
 
     /// A new group's start was stored, or not; either way the stored offsets say how it is.
-    pub(super) fn start_stored(&mut self, failure: Option<Failure>) {
+    pub(super) fn start_stored(&mut self, begun: &Beginning, failure: Option<Failure>) {
         let now = Instant::now();
         match failure {
-            None => self.ask_at = Some(now),
+            None => self.begun(begun, now),
             Some(failure) => {
                 tracing::debug!(target: "bus::kafka", code = ?failure.code, "storing a start: {}", failure.text);
-                self.ask_at = Some(now + AGAIN);
+                self.begun(begun, now + AGAIN);
             }
         }
     }

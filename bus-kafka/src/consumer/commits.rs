@@ -115,7 +115,9 @@ impl Reader {
         let whole = failure.clone();
         match self.waits.remove(&tag) {
             Some(Wait::Commit(flight)) => self.settle(flight, failure, parts),
-            Some(Wait::StartStored) => self.start_stored(first_failure(failure, parts)),
+            Some(Wait::StartStored(begun)) => {
+                self.start_stored(&begun, first_failure(failure, parts));
+            }
             Some(Wait::SeekStored(shard, offset)) => {
                 self.seek_stored(shard, offset, first_failure(failure, parts))
             }

@@ -14,11 +14,14 @@ use std::time::{Duration, Instant};
 
 /// How often positions are stored that no record is the reason of.
 const TIDY: Duration = Duration::from_secs(1);
+/// How soon ends that were not answered are asked for again.
+const AGAIN: Duration = Duration::from_millis(500);
 
 impl Reader {
     /// Asks where the owned partitions end. Besides, it wakes librdkafka's broker threads, which a rebalance paused
     /// and which would otherwise notice that it is over only after a second.
     pub(super) fn nudge(&mut self) {
+        self.nudge_at = None;
         let mut list = List::new();
         for (place, _) in self.parts.iter().filter(|(_, p)| p.state == State::Active) {
             list.add(&self.topics[place.0 as usize], place.1, END);
@@ -114,7 +117,8 @@ impl Reader {
         }
     }
 
-    pub(super) fn ends(&mut self, ends: &[Offset]) {
+    pub(super) fn ends(&mut self, answer: Result<Vec<Offset>, Failure>) {
+        let ends = answer.unwrap_or_default();
         for end in ends.iter().filter(|e| e.code.is_ok()) {
             let Some(topic) = self.index(&end.topic) else {
                 continue;
@@ -126,6 +130,11 @@ impl Reader {
                 part.end = End::At(end.offset);
                 super::intake::reached(part, -1, &self.mail);
             }
+        }
+        // Without an answer nobody would ever be told of the end.
+        let open = |p: &Part| p.state == State::Active && p.end == End::Unknown;
+        if self.parts.values().any(open) {
+            self.nudge_at = Some(Instant::now() + AGAIN);
         }
     }
 }

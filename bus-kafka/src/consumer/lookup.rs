@@ -1,7 +1,7 @@
 //! Positions that are looked up by what they are: the beginning, the end, a time.
 
 use super::{
-    begin::AGAIN,
+    begin::{AGAIN, Beginning},
     part::{Part, Place, State},
     reader::{Reader, Wait},
 };
@@ -19,8 +19,8 @@ pub(super) const ASK: Duration = Duration::from_secs(2);
 /// What a lookup is for.
 #[derive(Clone, Debug)]
 pub(super) enum Purpose {
-    /// A new group's start in a topic: for all its partitions.
-    Start,
+    /// A new group's start in a topic: for all its partitions, or for one that was added.
+    Start(Beginning),
     /// Partitions of `Everyone`.
     Open,
     Seek(Shard),
@@ -100,17 +100,19 @@ impl Reader {
     fn go_on(&mut self, purpose: Purpose, lookup: Lookup) {
         let found = lookup.found;
         match purpose {
-            Purpose::Start => {
+            // Stored now, it would go over what the next owner has stored, or be a position of another topic.
+            Purpose::Start(begun) if !self.is_beginning(&begun) => self.begun(&begun, Instant::now()),
+            Purpose::Start(begun) => {
                 let mut list = List::new();
                 for ((topic, partition), offset) in &found {
                     if let Some(topic) = self.index(topic) {
                         self.list(&mut list, (topic, *partition), *offset, &[]);
                     }
                 }
-                let tag = self.tag(Wait::StartStored);
+                let tag = self.tag(Wait::StartStored(begun));
                 if let Err(failure) = self.client.commit(&list, &self.replies, tag) {
                     self.waits.remove(&tag);
-                    self.start_stored(Some(failure));
+                    self.start_stored(&begun, Some(failure));
                 }
             }
             Purpose::Open => {

@@ -98,6 +98,8 @@ pub(super) struct Reader {
     pub(super) last_round: Instant,
     pub(super) watch_at: Instant,
     pub(super) tidy_at: Instant,
+    /// When the ends that were not answered are asked for again.
+    pub(super) nudge_at: Option<Instant>,
     pub(super) missing: Vec<u8>,
     fetch: Fetch,
     pub(super) ready: Option<oneshot::Sender<Result<()>>>,
@@ -110,7 +112,7 @@ pub(super) enum Wait {
     Stored,
     Lookup(Purpose, Lookup),
     /// The positions of a new group in a topic were stored.
-    StartStored,
+    StartStored(super::begin::Beginning),
     /// The position of a seek of this shard was stored.
     SeekStored(Shard, i64),
     Commit(super::commits::Flight),
@@ -221,6 +223,7 @@ impl Reader {
             doubt: None,
             last_round: now,
             tidy_at: now,
+            nudge_at: None,
             fetch: Fetch::new(FETCH),
             ready: Some(ready),
             failed: false,

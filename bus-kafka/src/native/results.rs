@@ -20,6 +20,19 @@ pub(crate) struct Offset {
     pub(crate) code: Code,
 }
 
+impl Offset {
+    /// librdkafka says of a partition whose leader's request failed that there was no error, and leaves out where it is.
+    fn of(part: Part) -> Self {
+        let unanswered = part.code.is_ok() && part.offset == i64::from(RD_KAFKA_OFFSET_INVALID);
+        Self {
+            topic: part.topic,
+            partition: part.partition,
+            offset: part.offset,
+            code: if unanswered { Code::TRANSPORT } else { part.code },
+        }
+    }
+}
+
 /// A topic as the cluster describes it.
 #[derive(Clone, Debug)]
 pub(crate) struct TopicInfo {
@@ -78,15 +91,7 @@ impl Event<'_> {
             }
             all(rd_kafka_ListOffsets_result_infos(result, &mut count), count)
                 .iter()
-                .map(|info| {
-                    let part = list::part(rd_kafka_ListOffsetsResultInfo_topic_partition(*info));
-                    Offset {
-                        topic: part.topic,
-                        partition: part.partition,
-                        offset: part.offset,
-                        code: part.code,
-                    }
-                })
+                .map(|info| Offset::of(list::part(rd_kafka_ListOffsetsResultInfo_topic_partition(*info))))
                 .collect()
         }
     }
@@ -321,5 +326,32 @@ impl Event<'_> {
                 .first()
                 .and_then(|group| Failure::borrow(rd_kafka_group_result_error(*group)))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn code(offset: i64, code: Code) -> Code {
+        let part = Part {
+            topic: "t".to_owned(),
+            partition: 0,
+            offset,
+            metadata: Vec::new(),
+            code,
+        };
+        Offset::of(part).code
+    }
+
+    #[test]
+    fn where_nothing_was_answered_is_no_position() {
+        assert_eq!(code(-1001, Code::OK), Code::TRANSPORT);
+        assert_eq!(code(-1, Code::OK), Code::OK);
+        assert_eq!(code(0, Code::OK), Code::OK);
+        assert_eq!(
+            code(-1001, Code::UNKNOWN_TOPIC_OR_PART),
+            Code::UNKNOWN_TOPIC_OR_PART
+        );
     }
 }
