@@ -7,10 +7,20 @@ use apps::{Seen, Warnings, every_backend, memory, read, text, unique};
 use bus::{
     Bytes, ErrorKind, Headers, Message, Retry,
     event::{Envelope, EventExt, EventObject},
-    handler::{Event, Failure, FailureExt, Origin, Payload, Reply, State, Verdict, consumer},
+    handler::{Event, Failure, FailureExt, Origin, Payload, Reply, Route, State, Verdict, consumer},
     router::{Router, Routes},
 };
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::SeqCst},
+    },
+    time::Duration,
+};
+use tower::{
+    Layer,
+    limit::{ConcurrencyLimit, ConcurrencyLimitLayer, GlobalConcurrencyLimitLayer},
+};
 
 type Calls = Seen<(&'static str, String)>;
 
@@ -307,6 +317,35 @@ async fn layers_wrap_what_was_bound_before_them() {
     let late = routes.dispatch(event("bounded")).await.failure.unwrap();
     assert!(late.cause().is::<tower::timeout::error::Elapsed>(), "{late}");
     assert!(routes.dispatch(event("free")).await.verdict.is_ack());
+}
+
+/// A limit that is cloned for each route is counted by each; a global one by all together.
+#[tokio::test(start_paused = true)]
+async fn a_limit_is_of_each_route_unless_it_is_a_global_one() {
+    /// How many ran at once, of eight messages of each of two routes.
+    async fn most<L>(limit: L) -> usize
+    where
+        L: Layer<Route, Service = ConcurrencyLimit<Route>> + Clone + Send + 'static,
+    {
+        let (now, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+        let slow = {
+            let most = most.clone();
+            move || async move {
+                most.fetch_max(now.fetch_add(1, SeqCst) + 1, SeqCst);
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                now.fetch_sub(1, SeqCst);
+            }
+        };
+        let router = Router::new("r").route("x", slow.clone()).route("y", slow);
+        let routes = router.layer(limit).build().unwrap();
+        let events = (0..16).map(|n| routes.dispatch(event(["x", "y"][n % 2])));
+        let answers = futures_util::future::join_all(events).await;
+        assert!(answers.iter().all(|answer| answer.verdict.is_ack()));
+        most.load(SeqCst)
+    }
+    assert_eq!(most(ConcurrencyLimitLayer::new(3)).await, 6);
+    assert_eq!(most(GlobalConcurrencyLimitLayer::new(3)).await, 3);
+    assert_eq!(most(ConcurrencyLimitLayer::new(100)).await, 16);
 }
 
 #[tokio::test]
