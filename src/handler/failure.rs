@@ -128,6 +128,18 @@ impl Failure {
     pub fn cause(&self) -> &(dyn StdError + Send + Sync + 'static) {
         &*self.0.cause
     }
+    /// One failure of several messages, for each of them; a cause cannot be cloned, so all but the last have its text.
+    pub(crate) fn of_each(self, count: usize) -> Vec<Self> {
+        let text = self.to_string();
+        let same = |_| {
+            let mut same = Self::of(self.0.kind, text.clone()).with_status(self.0.status);
+            (same.0.reason, same.0.payload) = (self.0.reason, self.0.payload.clone());
+            same
+        };
+        let mut all: Vec<_> = (1..count).map(same).collect();
+        all.push(self);
+        all
+    }
     fn marked(mut self, kind: Kind) -> Self {
         self.0.kind = kind;
         self

@@ -1,6 +1,6 @@
 //! One call of a worker, and what becomes of its messages.
 
-use super::{Worker, output};
+use super::{Worker, Working, output};
 use crate::{
     Topic,
     event::{Carried, Context, binary},
@@ -11,7 +11,9 @@ use std::{future::Future, sync::Arc, time::SystemTime};
 
 /// A worker that runs.
 pub(super) struct Calls<W: Worker<C, O>, C, O> {
-    pub(super) worker: W,
+    pub(super) worker: Arc<W>,
+    /// The worker with its layers, if it has any: calls without layers are not boxed.
+    pub(super) layered: Option<Working<W::Input, W::Output>>,
     pub(super) name: &'static str,
     pub(super) output: Option<Topic<W::Output, O>>,
     pub(super) carried: Arc<Carried>,
@@ -28,34 +30,72 @@ where
     pub(super) async fn one(self: Arc<Self>, task: Delivery<W::Input>) {
         let context = self.context(&task);
         let work = async {
-            let outcome = caught(async { self.worker.process(&task).await }).await;
-            self.settle(task, outcome.flatten()).await;
+            let (task, outcome) = match &self.layered {
+                None => {
+                    let outcome = caught(async { self.worker.process(&task).await }).await;
+                    (task, outcome.flatten())
+                }
+                Some(working) => {
+                    let (tasks, outcomes) = working.call(vec![task]).await;
+                    let Some(task) = tasks.and_then(|mut tasks| tasks.pop()) else {
+                        return self.kept();
+                    };
+                    (task, outcomes.and_then(|all| self.only(all)).flatten())
+                }
+            };
+            self.settle(task, outcome).await;
         };
         Context::scope(Some(context), work).await;
     }
     pub(super) async fn batch(self: Arc<Self>, tasks: Vec<Delivery<W::Input>>) {
         let (count, received) = (tasks.len(), SystemTime::now());
         // A batch has no one cause; each output has that of its message.
-        let work = caught(async { self.worker.process_batch(&tasks).await });
-        let working = Context::scope_of_batch(self.carried.clone(), work);
-        let failed = match working.await {
+        let work = async {
+            match &self.layered {
+                None => {
+                    let outcomes = caught(async { self.worker.process_batch(&tasks).await }).await;
+                    (Some(tasks), outcomes)
+                }
+                Some(working) => working.call(tasks).await,
+            }
+        };
+        let (tasks, outcomes) = Context::scope_of_batch(self.carried.clone(), work).await;
+        let Some(tasks) = tasks else {
+            return self.kept();
+        };
+        let failed = match outcomes {
             Ok(outcomes) if outcomes.len() == count => {
                 for (task, outcome) in tasks.into_iter().zip(outcomes) {
                     self.settle_in_context(task, outcome, received).await;
                 }
                 return;
             }
-            Ok(outcomes) => format!(
-                "worker `{}` gave {} outcomes for a batch of {count}: it has to give one for each message, in order",
-                self.name,
-                outcomes.len()
-            ),
+            Ok(outcomes) => self.miscounted(outcomes.len(), count),
             Err(failure) => failure.to_string(),
         };
         for task in tasks {
             let outcome = Err(Failure::new(failed.clone()));
             self.settle_in_context(task, outcome, received).await;
         }
+    }
+    /// The outcome of a call for one message.
+    fn only<R>(&self, mut outcomes: Vec<R>) -> Result<R, Failure> {
+        let given = outcomes.len();
+        let only = outcomes.pop().filter(|_| given == 1);
+        only.ok_or_else(|| Failure::new(self.miscounted(given, 1)))
+    }
+    fn miscounted(&self, given: usize, count: usize) -> String {
+        format!(
+            "worker `{}` gave {given} outcomes for a batch of {count}: it has to give one for each message, in order",
+            self.name
+        )
+    }
+    /// Once the layer lets go of them, they are dropped without a verdict, and so tried again.
+    fn kept(&self) {
+        tracing::warn!(
+            worker = self.name,
+            "a layer keeps messages beyond their call; they are tried again once it lets go"
+        );
     }
     async fn settle_in_context(
         &self,

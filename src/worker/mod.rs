@@ -44,9 +44,11 @@
 
 mod call;
 mod definition;
+mod layered;
 mod options;
 mod output;
 mod runner;
 
 pub use definition::Worker;
+pub use layered::{Outcomes, Work, Working};
 pub use runner::{Runner, worker};

@@ -1,14 +1,16 @@
 //! Running a worker.
 
-use super::{Worker, call::Calls, options::Options};
+use super::{Outcomes, Work, Worker, Working, call::Calls, options::Options};
 use crate::{
     Bus, Json, Topic,
     event::Carried,
-    handler::{Running, Scope},
+    handler::{Failure, Running, Scope},
 };
 use bus_core::{Codec, Name, Result, Retry, Start, Subscribe, TopicSpec};
 use std::{fmt, panic::Location, sync::Arc, time::Duration};
+use tower::{Layer, Service};
 
+type Around<I, O> = Box<dyn FnOnce(Working<I, O>) -> Working<I, O> + Send>;
 type Configure<T, C> = Box<dyn FnOnce(Subscribe<T, C>) -> Subscribe<T, C> + Send>;
 
 /// A worker to be run: set what differs from its constants, then [start](Runner::start) it.
@@ -21,6 +23,7 @@ pub fn worker<W: Worker<C, O>, C, O>(worker: W) -> Runner<W, C, O> {
         options: Options::of::<W, C, O>(),
         carried: Carried::default(),
         configure: Vec::new(),
+        layers: Vec::new(),
         place: Location::caller(),
     }
 }
@@ -34,6 +37,7 @@ pub struct Runner<W: Worker<C, O>, C = Json, O = C> {
     options: Options,
     carried: Carried,
     configure: Vec<Configure<W::Input, C>>,
+    layers: Vec<Around<W::Input, W::Output>>,
     place: &'static Location<'static>,
 }
 
@@ -92,6 +96,20 @@ impl<W: Worker<C, O>, C, O> Runner<W, C, O> {
         configure: impl FnOnce(Subscribe<W::Input, C>) -> Subscribe<W::Input, C> + Send + 'static,
     ) -> Self {
         self.configure.push(Box::new(configure));
+        self
+    }
+    /// Wraps each call of [`process`](Worker::process), or of [`process_batch`](Worker::process_batch), in a tower layer; the last
+    /// one added is called first. An error of the layer, such as a timeout, is a failure of the message, or of each message
+    /// of the batch. A call that waits for a layer counts as one of [`concurrency`](Self::concurrency). Output, hooks and ack
+    /// come after the layers.
+    pub fn layer<L>(mut self, layer: L) -> Self
+    where
+        L: Layer<Working<W::Input, W::Output>> + Send + 'static,
+        L::Service: Service<Work<W::Input>, Response = Outcomes<W::Output>> + Clone + Send + Sync + 'static,
+        <L::Service as Service<Work<W::Input>>>::Error: Into<Failure>,
+        <L::Service as Service<Work<W::Input>>>::Future: Send,
+    {
+        self.layers.push(Box::new(move |inner| inner.layer(&layer)));
         self
     }
     pub(crate) fn set_concurrency(&mut self, most: usize) {
@@ -170,8 +188,14 @@ where
         }
         let subscription = subscribe.await?;
         let control = subscription.control();
+        let worker = Arc::new(self.worker);
+        let layered = (!self.layers.is_empty()).then(|| {
+            let inner = Working::new(worker.clone(), options.batch_size > 1);
+            self.layers.into_iter().fold(inner, |inner, around| around(inner))
+        });
         let calls = Arc::new(Calls {
-            worker: self.worker,
+            worker,
+            layered,
             name: options.name,
             output: self.output,
             carried: self.carried.by(bus),
