@@ -17,7 +17,7 @@ fn quickstart() -> PathBuf {
 
 fn prints(url: &str) {
     let output = Command::new(quickstart())
-        .arg(url)
+        .args(["--url", url])
         .output()
         .expect("build it: `cargo build --example quickstart`");
     assert!(
@@ -36,6 +36,22 @@ fn server(variable: &str) -> String {
 #[test]
 fn on_memory() {
     prints("memory://");
+}
+
+#[test]
+fn memory_is_the_default_and_nothing_else_is_guessed() {
+    let run = |arguments: &[&str]| Command::new(quickstart()).args(arguments).output();
+    let default = run(&[]).expect("built");
+    assert_eq!(String::from_utf8_lossy(&default.stdout), PRINTED);
+    for wrong in [&["memory://"][..], &["--url"], &["--uri", "memory://"]] {
+        let refused = run(wrong).expect("built");
+        assert_eq!(refused.status.code(), Some(1), "{wrong:?}");
+        let error = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert!(
+            error.contains("give `--url URL`, or nothing"),
+            "{wrong:?}: {error}"
+        );
+    }
 }
 
 #[test]

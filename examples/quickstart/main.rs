@@ -1,8 +1,9 @@
 //! Publishes three orders, consumes them in a group, acknowledges and prints them.
 //!
-//! `cargo run --example quickstart -- memory://`, or `kafka://host:9092`, or `redis://host:6379` with that feature.
+//! `cargo run --example quickstart -- --url memory://` (the default), or `kafka://host:9092`, or `redis://host:6379` with that
+//! feature.
 
-use bus::{Bus, Result, Topic};
+use bus::{Bus, Error, Result, Topic};
 use serde::{Deserialize, Serialize};
 
 #[derive(Serialize, Deserialize)]
@@ -15,8 +16,13 @@ const ORDERS: Topic<Order> = Topic::new("orders").partitions(8);
 
 #[tokio::main]
 async fn main() -> Result<()> {
-    let url = std::env::args().nth(1).unwrap_or("memory://".into());
-    let bus = Bus::connect(&url).await?;
+    let arguments: Vec<_> = std::env::args().skip(1).collect();
+    let url = match &arguments[..] {
+        [] => "memory://",
+        [flag, url] if flag == "--url" => url,
+        _ => return Err(Error::invalid("give `--url URL`, or nothing")),
+    };
+    let bus = Bus::connect(url).await?;
     bus.ensure_topics([ORDERS.spec()]).await?;
     for (item, quantity) in [("bread", 2), ("milk", 1), ("eggs", 12)] {
         let order = Order {
@@ -27,9 +33,8 @@ async fn main() -> Result<()> {
     }
     let mut orders = bus.subscribe(&ORDERS, "billing").await?;
     for _ in 0..3 {
-        let Some(order) = orders.next().await.transpose()? else {
-            break;
-        };
+        let next = orders.next().await.transpose()?;
+        let order = next.ok_or_else(|| Error::closed("the subscription"))?;
         println!("{} × {}", order.quantity, order.item);
         order.ack();
     }

@@ -2,7 +2,10 @@
 
 use super::{App, Ended};
 use bus_core::Result;
-use std::future::Future;
+use std::{
+    future::{Future, poll_fn},
+    task::Poll,
+};
 
 impl App {
     /// Runs everything until Ctrl-C or SIGTERM: the first drains within the [grace](super::Builder::grace), the second
@@ -50,21 +53,29 @@ impl App {
 }
 
 /// Waits for Ctrl-C, or for the signal by which a supervisor asks a process to end (SIGTERM): what [`App::run`] waits for, for
-/// use beside a web server.
-pub async fn interrupted() {
-    #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        if let Ok(mut terminate) = signal(SignalKind::terminate()) {
-            tokio::select! {
-                _ = tokio::signal::ctrl_c() => {}
-                _ = terminate.recv() => {}
-            }
-            return;
-        }
-    }
-    if tokio::signal::ctrl_c().await.is_err() {
-        // Without signals nothing but its own end ends it.
-        std::future::pending::<()>().await;
-    }
+/// use beside a web server. From the call on these signals end nothing by themselves, also before the future is polled, and one
+/// that comes until then is kept for it.
+/// # Panics
+/// Outside of a tokio runtime.
+pub fn interrupted() -> impl Future<Output = ()> + Send + 'static {
+    let mut signals = signals();
+    // Without signals nothing but its own end ends it.
+    poll_fn(
+        move |context| match signals.iter_mut().any(|s| s.poll_recv(context).is_ready()) {
+            true => Poll::Ready(()),
+            false => Poll::Pending,
+        },
+    )
+}
+
+#[cfg(unix)]
+fn signals() -> Vec<tokio::signal::unix::Signal> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let kinds = [SignalKind::interrupt(), SignalKind::terminate()];
+    kinds.into_iter().filter_map(|kind| signal(kind).ok()).collect()
+}
+
+#[cfg(windows)]
+fn signals() -> Vec<tokio::signal::windows::CtrlC> {
+    tokio::signal::windows::ctrl_c().into_iter().collect()
 }
