@@ -38,6 +38,7 @@ A has the reply done
 A test.start, with sent and with received time
 B test.next, with sent and with received time
 C respond, with sent and with received time
+A has 0 letters and 0 stray replies
 B has 0 letters and 0 stray replies"#;
 
 fn prints(url: &str) {

@@ -2,8 +2,7 @@
 
 use crate::GRACE;
 use bus::{Bus, event::EventExt, handler::Payload, router::Router, service::Service};
-use std::{collections::BTreeMap, error::Error, time::Duration};
-use tokio::time::sleep;
+use std::{collections::BTreeMap, error::Error};
 
 async fn file(Payload(page): Payload<u32>) {
     println!("page {page} is filed");
@@ -21,8 +20,10 @@ pub(crate) async fn run(bus: &Bus, archive: &str) -> Result<(), Box<dyn Error>> 
     }
     let mut letters = BTreeMap::new();
     while letters.len() < 3 {
+        // Waits for one, and takes all that came with it.
+        let first = service.receive().await;
+        letters.insert(first.id().to_owned(), first);
         letters.append(&mut service.drain());
-        sleep(Duration::from_millis(10)).await;
     }
     println!("{} entries", letters.len());
     for (id, letter) in letters {

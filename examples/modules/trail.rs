@@ -42,12 +42,18 @@ pub(crate) async fn run(bus: &Bus, [a, b, c]: [String; 3]) -> Result<(), Box<dyn
             of(hop.received)
         );
     }
-    let strays = middle.stray_replies().late;
-    println!(
-        "{} has {} letters and {strays} stray replies",
-        middle.name(),
-        middle.drain().len()
-    );
+    // What came to the wrong one, or twice, would come a moment later.
+    let moment = Duration::from_secs(1);
+    let (again, wrong) = tokio::join!(first.poll(moment), middle.poll(moment));
+    for (service, came) in [(&first, again), (&middle, wrong)] {
+        let letters = usize::from(came.is_some()) + service.drain().len();
+        let strays = service.stray_replies();
+        let strays = strays.late + strays.duplicate;
+        println!(
+            "{} has {letters} letters and {strays} stray replies",
+            service.name()
+        );
+    }
     for service in [first, middle, last] {
         service.stop(GRACE).await?;
     }
