@@ -409,6 +409,7 @@ async fn faults_are_survived() {
         .await
         .unwrap();
     assert!(begun.elapsed() >= Duration::from_millis(200));
+    assert!(faults.struck(Fault::LostCommit) > 0, "the seed makes it strike");
     assert_eq!(
         (seen.load(Relaxed), published(&bus, &NUMBERS).await.unwrap().len()),
         (2, 2)

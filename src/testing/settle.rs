@@ -20,7 +20,9 @@ const LATEST: Duration = Duration::from_millis(500);
 /// flight: also what they publish to each other while they work, what waits for its retry, and what is delayed to a topic that they
 /// read. On a paused clock the waits take no time.
 ///
-/// What a handler fails with is an error of this, also when a retry has helped, and so is what ended a subscription.
+/// What a handler fails with is an error of this, also when a retry has helped, and so is what ended a subscription. Of each
+/// subscription the newest 16 failures are kept until they are asked for. One that was drained, or ended otherwise without an
+/// error of its own, is forgotten with all that its handlers failed with: settle before draining it.
 ///
 /// ```
 /// # #[cfg(all(feature = "memory", feature = "app"))]
@@ -40,7 +42,7 @@ const LATEST: Duration = Duration::from_millis(500);
 /// # Ok::<_, bus::Error>(()) }).unwrap();
 /// ```
 /// # Errors
-/// What a handler failed with since this was asked last; what ended a subscription; how many enqueued messages were not
+/// What a handler failed with since this was asked last, within these limits; what ended a subscription; how many enqueued messages were not
 /// stored; `Timeout` with what is left to do.
 pub fn settle(bus: &Bus) -> Settle<'_> {
     Settle {
