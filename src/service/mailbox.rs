@@ -42,7 +42,8 @@ impl Mailbox {
         }
         state.replies += usize::from(letter.is_reply());
         state.letters.push_back((Instant::now(), letter));
-        state.give_up();
+        // The rest is for those who look: here it would be a walk over all letters for each that comes.
+        state.bound();
         drop(state);
         self.changed.notify_waiters();
     }
@@ -61,7 +62,9 @@ impl Mailbox {
     }
     /// Replies that were given up because nobody took them.
     pub(super) fn given_up(&self) -> u64 {
-        self.lock().given_up
+        let mut state = self.lock();
+        state.give_up();
+        state.given_up
     }
     /// The oldest one that nobody waits for; waits for one until then.
     pub(super) async fn next(&self, until: Option<Instant>) -> Option<Letter> {
@@ -102,14 +105,13 @@ impl Mailbox {
         until: Option<Instant>,
         mut look: impl FnMut(&mut State) -> Option<Letter>,
     ) -> Option<Letter> {
+        // Once: events that are lost later are let go by who hears of it.
+        self.lock().give_up();
         loop {
             let changed = self.changed.notified();
-            {
-                let mut state = self.lock();
-                state.give_up();
-                if let Some(letter) = look(&mut state) {
-                    return Some(letter);
-                }
+            let found = look(&mut self.lock());
+            if found.is_some() {
+                return found;
             }
             match until {
                 None => changed.await,
@@ -128,13 +130,21 @@ impl State {
         self.replies -= usize::from(letter.is_reply());
         Some(letter)
     }
-    /// Events are given up only once they are another member's: until then they are not settled.
+    /// Events are given up only once they are another member's: until then they are not settled. Replies by their age.
     fn give_up(&mut self) {
-        self.letters.retain(|(_, letter)| !letter.is_lost());
-        let now = Instant::now();
-        let is_old = |came: &Instant| now.duration_since(*came) > KEPT;
-        while let Some(at) = self.letters.iter().position(|(_, letter)| letter.is_reply())
-            && (self.replies > MOST || is_old(&self.letters[at].0))
+        let (now, mut old) = (Instant::now(), 0);
+        self.letters.retain(|(came, letter)| {
+            let is_old = letter.is_reply() && now.duration_since(*came) > KEPT;
+            old += usize::from(is_old);
+            !is_old && !letter.is_lost()
+        });
+        self.replies -= old;
+        self.given_up += old as u64;
+    }
+    /// Replies are given up by their number, the oldest first.
+    fn bound(&mut self) {
+        while self.replies > MOST
+            && let Some(at) = self.letters.iter().position(|(_, letter)| letter.is_reply())
         {
             self.remove(at);
             self.given_up += 1;
@@ -175,6 +185,28 @@ mod tests {
     use super::*;
     use crate::Bus;
     use bus_core::{Raw, Topic};
+
+    #[tokio::test(start_paused = true)]
+    async fn replies_are_given_up_by_number_and_by_age() {
+        let bus = Bus::connect("memory://").await.unwrap().create_topics(true);
+        bus.publish_bytes("t", "reply").await.unwrap();
+        let topic: Topic<bus_core::Bytes, Raw> = Topic::new("t");
+        let mut events = bus.subscribe(&topic, "g").await.unwrap();
+        let delivery = events.next().await.unwrap().unwrap();
+        let reply = super::super::Reply::new(delivery.record().clone());
+        delivery.ack();
+        let mailbox = Mailbox::default();
+        for _ in 0..=MOST {
+            mailbox.put(Letter::reply(&reply));
+        }
+        assert_eq!((mailbox.given_up(), mailbox.lock().letters.len()), (1, MOST));
+        tokio::time::advance(KEPT + Duration::from_secs(1)).await;
+        mailbox.put(Letter::reply(&reply));
+        // The newest came in the place of one that is old.
+        assert_eq!((mailbox.given_up(), mailbox.lock().replies), (MOST as u64 + 1, 1));
+        assert!(mailbox.next(None).await.is_some());
+        assert_eq!((mailbox.lock().replies, mailbox.drain().len()), (0, 0));
+    }
 
     #[tokio::test(start_paused = true)]
     async fn what_comes_once_it_is_closed_is_given_back_untried() {
