@@ -7,6 +7,8 @@ mod codec;
 mod connect;
 mod create;
 #[cfg(feature = "app")]
+mod ensure;
+#[cfg(feature = "app")]
 pub mod event;
 #[cfg(feature = "app")]
 pub mod handler;

@@ -2,10 +2,11 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod apps;
+mod logs;
 
 use apps::{Seen, every_backend, memory, unique, until};
 use bus::{
-    Bus,
+    App, Bus, TopicSpec,
     event::EventExt,
     handler::{Attempt, Event, Reply, State},
     router::{Router, Routes},
@@ -157,7 +158,6 @@ async fn draining_takes_all_once_and_never_what_somebody_waits_for() {
         })
     };
     tokio::task::yield_now().await;
-    service.control().caught_up().await.ok();
     let mut drained = std::collections::BTreeMap::new();
     until("three events", || {
         drained.extend(service.drain());
@@ -305,4 +305,29 @@ async fn events_that_are_lost_with_their_partition_are_another_members() {
     drop((held, other));
     first.stop(GRACE).await.unwrap();
     second.stop(GRACE).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_topic_that_is_only_named_differs_in_nothing() {
+    let bus = memory().await;
+    let wide = |name: &str| TopicSpec::new(name.to_owned()).partitions(4);
+    bus.ensure_topics([wide("s"), wide("m"), wide("t")])
+        .await
+        .unwrap();
+    let logs = logs::Logs::default();
+    let _guard = logs.install();
+    let alone = Service::new("s").start(&bus).await.unwrap();
+    let parts = App::builder("a")
+        .bus(&bus)
+        .register(Service::new("m").router(module()));
+    let parts = parts.build().unwrap().start().await.unwrap();
+    assert_eq!(logs.with("was asked for"), [""; 0]);
+    // What was said is compared.
+    let two = Service::new("t").partitions(2).start(&bus).await.unwrap();
+    let said = logs.with("topic `t`: partitions 2 was asked for, there is 4");
+    assert_eq!((said.len(), logs.with("was asked for").len()), (1, 1));
+    for service in [alone, two] {
+        service.stop(GRACE).await.unwrap();
+    }
+    parts.stop(GRACE).await.unwrap();
 }

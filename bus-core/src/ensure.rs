@@ -47,7 +47,7 @@ impl fmt::Display for Difference {
 
 impl Bus {
     /// Creates what is missing of these topics and waits until it is usable. Nothing is changed or deleted: in what a topic
-    /// that was there already differs (partitions, and copies, retention and compaction where something is said of them) is
+    /// that was there already differs (partitions and compaction, and copies and retention where something is said of them) is
     /// returned, and a line in the log each.
     ///
     /// ```ignore
@@ -99,7 +99,7 @@ impl Bus {
     }
 }
 
-/// In what a topic is not as it was asked for; what was left to the backend never differs.
+/// In what a topic is not as it was asked for; copies and retention that were left to the backend never differ.
 fn differences(asked: &TopicSpec, there: &TopicSpec) -> Vec<Difference> {
     let mut found = Vec::new();
     let mut compare = |what, asked_for: &dyn fmt::Debug, is: &dyn fmt::Debug, differs: bool| {

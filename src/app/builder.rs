@@ -165,7 +165,7 @@ pub(super) async fn ensure(buses: &[(Name, Bus)], topics: &[(Name, TopicSpec)]) 
         let topics: Vec<_> = of_bus.map(|(_, topic)| topic.clone()).collect();
         if !topics.is_empty() {
             let context = |e: Error| e.context(format!("topics of bus `{name}`"));
-            bus.ensure_topics(topics).await.map_err(context)?;
+            crate::ensure::missing(bus, topics).await.map_err(context)?;
         }
     }
     Ok(())

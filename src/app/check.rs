@@ -98,14 +98,14 @@ fn topics(items: &[Item]) -> Result<Vec<(Name, TopicSpec)>> {
                 .check()
                 .map_err(|e| e.context(format!("{} at {}", item.title(), item.run.place())))?;
             // What is only named says nothing of how it is made.
-            let is_bare = topic == TopicSpec::new(topic.name.clone());
+            let is_bare = crate::ensure::is_bare(&topic);
             let known = all
                 .iter_mut()
                 .find(|((bus, other), _)| *bus == item.bus && other.name == topic.name);
             match known {
                 None => all.push(((item.bus.clone(), topic), item)),
                 Some(((_, other), _)) if is_bare || *other == topic => {}
-                Some(((_, other), from)) if *other == TopicSpec::new(topic.name.clone()) => {
+                Some(((_, other), from)) if crate::ensure::is_bare(other) => {
                     (*other, *from) = (topic, item);
                 }
                 Some((_, other)) => {

@@ -136,7 +136,7 @@ impl Service {
         let replies = format!("{}.replies", self.name);
         let mailbox = Arc::new(Mailbox::default());
         let bus = bus.clone().event_source(self.name.clone());
-        bus.ensure_topics([self.topic()]).await?;
+        crate::ensure::missing(&bus, vec![self.topic()]).await?;
         let inbox = Inbox::open(&bus, replies.into(), Some(mailbox.clone())).await?;
         let bus = bus.with_inbox(inbox);
         let running = self.consumer(&mailbox).concurrency(self.concurrency);
