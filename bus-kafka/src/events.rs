@@ -41,6 +41,10 @@ fn log(client: &str, facility: &str, line: &str, level: i32) {
         return;
     }
     match level {
+        // Connections that fail come as errors too, and `Health` says once what has become of them.
+        _ if matches!(facility, "FAIL" | "ERROR") => {
+            tracing::debug!(target: "librdkafka", client, facility, "{line}");
+        }
         // The caller hears of the transaction, which is tried again.
         0..=3 if facility == "TXNERR" => tracing::warn!(target: "librdkafka", client, facility, "{line}"),
         0..=3 => tracing::error!(target: "librdkafka", client, facility, "{line}"),

@@ -27,8 +27,10 @@ struct State {
     /// When it was last said that it is down, and whether that is the last that was said.
     said: Option<Instant>,
     said_down: bool,
-    /// What was said of single brokers, and when.
+    /// What was heard of single brokers, and when.
     lines: HashMap<String, Instant>,
+    /// What is not said yet: the client, and why. If every broker is out of reach, that alone is said.
+    unsaid: Vec<(String, String)>,
     /// What waits for somebody else, by who waits.
     held: BTreeMap<usize, String>,
 }
@@ -40,7 +42,8 @@ impl Health {
             state: Mutex::default(),
         }
     }
-    /// Why a broker cannot be reached. Clients try many times a second, each says so, and so one line is enough.
+    /// Why a broker cannot be reached. Clients try many times a second, each says so, and so one line is enough: that
+    /// [all](Self::down) are out of reach, or this one, once [another](Self::up) answers.
     pub(crate) fn reason(&self, client: &str, why: &str) {
         let now = Instant::now();
         let mut state = self.state.lock();
@@ -51,18 +54,18 @@ impl Health {
         let new = state.lines.len() < LINES && !state.lines.contains_key(&line);
         if new {
             state.lines.insert(line, now);
+            if !state.down && state.unsaid.len() < LINES {
+                state.unsaid.push((client.to_owned(), why.to_owned()));
+            }
         }
         drop(state);
-        if new {
-            tracing::warn!(target: "bus::kafka", client, "{why}");
-        } else {
-            tracing::debug!(target: "bus::kafka", client, "{why}");
-        }
+        tracing::debug!(target: "bus::kafka", client, "{why}");
     }
     /// Every broker is out of reach of some client.
     pub(crate) fn down(&self, client: &str) {
         let mut state = self.state.lock();
         state.down = true;
+        state.unsaid.clear();
         if state.said.is_none_or(|at| at.elapsed() >= QUIET) {
             state.said = Some(Instant::now());
             state.said_down = true;
@@ -78,6 +81,13 @@ impl Health {
     pub(crate) fn up(&self) {
         let mut state = self.state.lock();
         if !state.down {
+            if !state.unsaid.is_empty() {
+                let unsaid = std::mem::take(&mut state.unsaid);
+                drop(state);
+                for (client, why) in unsaid {
+                    tracing::warn!(target: "bus::kafka", client, "{why}");
+                }
+            }
             return;
         }
         state.down = false;
@@ -157,19 +167,34 @@ mod tests {
             );
             health.down("g");
         }
-        assert_eq!(lines.load(Ordering::Relaxed), 2);
+        assert_eq!(lines.load(Ordering::Relaxed), 1);
         let error = health.check().unwrap_err().to_string();
         assert!(error.contains("h:1") && error.contains("refused"), "{error}");
         health.up();
         health.up();
-        assert_eq!(lines.load(Ordering::Relaxed), 3);
+        assert_eq!(lines.load(Ordering::Relaxed), 2);
         health.check().unwrap();
         // Another client finds it down and up again by turns.
         for _ in 0..100 {
             health.down("g");
             health.up();
         }
-        assert_eq!(lines.load(Ordering::Relaxed), 3);
+        assert_eq!(lines.load(Ordering::Relaxed), 2);
+    }
+
+    #[test]
+    fn one_broker_of_several_is_said_once_another_answers() {
+        let lines = Arc::<AtomicUsize>::default();
+        let _guard = tracing::subscriber::set_default(Count(lines.clone()));
+        let health = Health::new("h:1,h:2");
+        health.reason("g", "h:1: Connect failed: refused (after 1ms in state CONNECT)");
+        assert_eq!(lines.load(Ordering::Relaxed), 0);
+        for _ in 0..10 {
+            health.up();
+            health.reason("g", "h:1: Connect failed: refused (after 2ms in state CONNECT)");
+        }
+        assert_eq!(lines.load(Ordering::Relaxed), 1);
+        health.check().unwrap();
     }
 
     #[test]
