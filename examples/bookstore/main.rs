@@ -57,6 +57,8 @@ async fn run(options: Options) -> Result<(), Failed> {
     let Config { app, db, mq } = Config::read(options.config.as_deref(), options.url.as_deref())?;
     let (topic, group) = (mq.default_topic(), mq.default_group().unwrap_or("bookstore"));
     let late = Late::connect(&mq).await?;
+    // From here on a signal ends nothing halfway.
+    let interrupted = interrupted();
 
     let mut readers = App::builder("bookstore");
     if runs(Service::TrendSvr) {
@@ -71,9 +73,9 @@ async fn run(options: Options) -> Result<(), Failed> {
     };
     if runs(Service::Web) {
         let shop = Shop::new(db.books, Arc::new(BusMq::new(late.clone(), topic)));
-        web::serve(&app.listen, shop, interrupted()).await?;
+        web::serve(&app.listen, shop, interrupted).await?;
     } else {
-        interrupted().await;
+        interrupted.await;
     }
     if let Some(started) = started {
         started.stop(Duration::from_secs(30)).await?;
@@ -81,9 +83,10 @@ async fn run(options: Options) -> Result<(), Failed> {
     Ok(late.close().await?)
 }
 
-/// The bus says by itself, and in detail, that a broker is away; here one line is enough, unless `RUST_LOG` asks for more.
+/// A bus says once that its broker is away. While there is none, `Late` makes a new one each second, which would say it each time:
+/// here the shop's own line is enough, unless `RUST_LOG` asks for more.
 fn log() {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| "info,bus=error,librdkafka=off".into());
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| "info,bus=error".into());
     let stderr = std::io::stderr;
     tracing_subscriber::fmt()
         .with_env_filter(filter)

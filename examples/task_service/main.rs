@@ -96,8 +96,9 @@ async fn run(options: Options) -> Result<()> {
         tasks: Arc::default(),
         hub: hub.clone(),
     };
+    let interrupted = interrupted();
     serve(&options.listen, api, async move {
-        interrupted().await;
+        interrupted.await;
         hub.close();
     })
     .await?;
