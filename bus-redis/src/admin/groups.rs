@@ -1,6 +1,6 @@
 //! Groups: who they are, where they are, how far behind.
 
-use super::RedisAdmin;
+use super::{RedisAdmin, topics::AT_ONCE};
 use crate::{
     facts::Facts,
     id, keys,
@@ -60,11 +60,14 @@ impl RedisAdmin {
             .collect();
         names.extend(self.list_topics().await?.iter().map(|spec| spec.name.to_string()));
         let mut infos = Vec::new();
-        for name in names {
-            match self.context.topics.look_up(&name).await {
-                Ok(info) => infos.push(info),
-                Err(error) if error == ErrorKind::TopicMissing => {}
-                Err(error) => return Err(error),
+        let names: Vec<&str> = names.iter().map(|name| &**name).collect();
+        for names in names.chunks(AT_ONCE) {
+            for info in self.context.topics.look_up_all(names).await? {
+                match info {
+                    Ok(info) => infos.push(info),
+                    Err(error) if error == ErrorKind::TopicMissing => {}
+                    Err(error) => return Err(error),
+                }
             }
         }
         let mut pipeline = Pipeline::new();

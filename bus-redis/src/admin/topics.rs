@@ -6,7 +6,7 @@ use bus_core::{Error, ErrorKind, Result, Start, TopicSpec, check_name, derived_f
 use std::sync::Arc;
 
 /// Topics that are looked up in one round trip: what lists them stands before the first delayed publish and every join.
-const AT_ONCE: usize = 256;
+pub(super) const AT_ONCE: usize = 256;
 
 impl RedisAdmin {
     pub(super) async fn create_one(&self, spec: &TopicSpec, together: &[TopicSpec]) -> Result<()> {
