@@ -92,6 +92,30 @@ async fn who_owns_the_partition_and_who_gains_it_is_told_what_another_had_read()
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_the_group_has_passed_before_anybody_knew_of_it_is_told_once() {
+    let mut lost = Lost::new().await;
+    let backend = lost.backend().await;
+    let mut owner = Member::join(&backend, group(&lost.topic, &lost.group)).await;
+    owner.until(|m| m.owned.contains_key(&0)).await;
+    let publisher = backend.publisher().await.unwrap();
+    publish(&publisher, &lost.topic, numbered(10, 12)).await;
+    owner.until(|m| m.records.len() == 2).await;
+    owner.commit_all().await;
+    owner.subscriber.close().await.unwrap();
+    assert_eq!(losses(&owner), []);
+    // Its reader comes back, finds it out, and gains the partition behind it.
+    lost.proxy.heal();
+    lost.reader.until(|m| !losses(m).is_empty()).await;
+    assert_eq!(losses(&lost.reader), [lost.range]);
+    lost.reader.subscriber.close().await.unwrap();
+    publish(&publisher, &lost.topic, numbered(12, 13)).await;
+    let mut after = Member::join(&backend, group(&lost.topic, &lost.group)).await;
+    after.until(|m| m.records.len() == 1).await;
+    assert_eq!((after.payloads(), losses(&after)), (vec!["12".into()], vec![]));
+    after.subscriber.close().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_pattern_is_told_as_any_other() {
     let lost = Lost::new().await;
     let bus = Bus::new(Arc::new(lost.backend().await)).await.unwrap();

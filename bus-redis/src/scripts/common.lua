@@ -59,18 +59,24 @@ local function facts(stream)
     stream['max-deleted-entry-id']
 end
 
--- What is gone of a lease's stream ahead of a group that has settled up to last, as `history` has left it: pairs of
--- the last id that was kept and the last that is gone. It stays until the group has passed it, as a hole in the log does.
+-- What an owner has to be told of what is gone of its stream, as `history` has left it: pairs of the last id that was kept
+-- and the last that is gone. All that no owner has heard of yet, also where the group, which has settled up to last, has
+-- passed it; and what lies ahead of the group, as a hole in the log does.
 local function hear(lease, gone, last)
-  local ahead, highest = {}, '0-0'
-  for from, to in string.gmatch(gone or '', '(%S+) (%S+)') do
+  if not gone or gone == '' then return '' end
+  local heard = redis.call('HGET', lease, 'heard') or '0-0'
+  local stays, told, highest = {}, {}, heard
+  for from, to in string.gmatch(gone, '(%S+) (%S+)') do
     if before(highest, to) then highest = to end
-    if before(last, to) then ahead[#ahead + 1] = from .. ' ' .. to end
+    local new = before(heard, to)
+    if new or before(last, to) then
+      stays[#stays + 1] = from .. ' ' .. to
+      if not new and before(from, last) then from = last end
+      told[#told + 1] = from .. ' ' .. to
+    end
   end
-  if highest == '0-0' then return '' end
-  gone = table.concat(ahead, ' ')
-  redis.call('HSET', lease, 'gone', gone, 'heard', highest)
-  return gone
+  redis.call('HSET', lease, 'gone', table.concat(stays, ' '), 'heard', highest)
+  return table.concat(told, ' ')
 end
 
 -- Whether the server's history goes back to this promotion: nothing else tells that it was a replica meanwhile, and has

@@ -32,7 +32,7 @@ pub(crate) struct Gained {
     read: Option<u64>,
     notes: Bytes,
     facts: Option<Facts>,
-    /// What was read and is gone, as far as the group has not passed it.
+    /// What was read and is gone: what no owner has heard of, and what the group has not passed.
     gone: Vec<(u128, u128)>,
 }
 
@@ -74,7 +74,7 @@ impl Gained {
         // What was removed while nobody owned the partition is known before the first record is read.
         held.saw(self.facts);
         let missing = held.compare(self.next);
-        let gone = held.hear(self.gone, self.next);
+        let gone = held.hear(self.gone);
         let open = Open {
             shard,
             topic: place.topic,

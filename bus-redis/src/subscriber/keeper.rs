@@ -185,7 +185,7 @@ impl Keeper {
                 let Some(held) = state.get(shard) else { return };
                 held.renewed = sent;
                 held.saw(Facts::read(reply, 1));
-                let gone = held.hear(history::ranges(reply.at(7)), 0);
+                let gone = held.hear(history::ranges(reply.at(7)));
                 if std::mem::take(&mut held.suspended) {
                     state.notices.push_back(Notice::Event(Event::Resumed(shard)));
                 }

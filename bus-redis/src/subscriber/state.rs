@@ -153,13 +153,9 @@ impl Held {
             self.facts = facts;
         }
     }
-    /// What is to be told of ranges that the lease keeps, from `next` on: each once in this epoch.
-    pub(crate) fn hear(
-        &mut self,
-        ranges: Vec<(u128, u128)>,
-        next: u128,
-    ) -> impl Iterator<Item = Event> + use<> {
-        let (shard, heard) = (self.shard, self.heard.max(next));
+    /// What is to be told of ranges that the lease keeps: each once in this epoch.
+    pub(crate) fn hear(&mut self, ranges: Vec<(u128, u128)>) -> impl Iterator<Item = Event> + use<> {
+        let (shard, heard) = (self.shard, self.heard);
         self.heard = ranges.iter().fold(self.heard, |heard, (_, to)| heard.max(*to));
         let ahead = ranges.into_iter().filter(move |(_, to)| *to > heard);
         ahead.map(move |(from, to)| Event::DataLoss {
