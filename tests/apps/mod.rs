@@ -1,7 +1,12 @@
 //! What tests of the layer for applications share.
 #![allow(dead_code)]
 
+#[allow(clippy::duplicate_mod, reason = "some tests have several of these helpers")]
+#[path = "../harness/listen.rs"]
+mod listen;
+
 use bus::{Bus, Bytes, ErrorKind, Raw, Record, Topic};
+use listen::listen;
 use std::{
     fmt::Debug,
     future::Future,
@@ -132,7 +137,7 @@ pub(crate) struct Warnings(Arc<Mutex<Vec<String>>>);
 
 impl Warnings {
     pub(crate) fn listen(&self) -> DefaultGuard {
-        tracing::subscriber::set_default(self.clone())
+        listen(self.clone())
     }
     pub(crate) fn all(&self) -> Vec<String> {
         self.0.lock().unwrap().clone()

@@ -1,6 +1,11 @@
 //! What the bus logs on this thread, a line each: level, then message and fields.
 #![allow(dead_code)]
 
+#[allow(clippy::duplicate_mod, reason = "some tests have several of these helpers")]
+#[path = "../harness/listen.rs"]
+mod listen;
+
+use listen::listen;
 use std::{
     fmt::{Debug, Write},
     sync::{Arc, Mutex},
@@ -17,12 +22,7 @@ pub(crate) struct Logs(Arc<Mutex<Vec<String>>>);
 
 impl Logs {
     pub(crate) fn install(&self) -> DefaultGuard {
-        let guard = tracing::subscriber::set_default(self.clone());
-        // Another thread may be registering a callsite right now, having seen no listener, and would turn it off for good:
-        // `tracing` does not exclude that. It takes microseconds.
-        std::thread::sleep(std::time::Duration::from_millis(20));
-        tracing::callsite::rebuild_interest_cache();
-        guard
+        listen(self.clone())
     }
     /// The lines with this in them.
     pub(crate) fn with(&self, part: &str) -> Vec<String> {

@@ -1,5 +1,10 @@
 //! A subscriber of `tracing` that keeps what it is told.
 
+#[allow(clippy::duplicate_mod, reason = "some tests have several of these helpers")]
+#[path = "../harness/listen.rs"]
+mod listen;
+
+use listen::listen;
 use std::{
     cell::RefCell,
     collections::BTreeMap,
@@ -33,7 +38,7 @@ thread_local! {
 impl Recorder {
     /// Listens on this thread.
     pub(crate) fn install(self) -> DefaultGuard {
-        tracing::subscriber::set_default(self)
+        listen(self)
     }
     pub(crate) fn spans(&self, name: &str) -> Vec<Fields> {
         let state = self.0.lock().unwrap();
