@@ -57,9 +57,17 @@ pub(crate) fn is_internal(name: &str) -> bool {
 mod tests {
     #[test]
     fn internal_topics_are_known_by_their_names() {
-        for name in ["orders.billing.dlq", "x.delay", "x.parked", "x.replies", "bus:x"] {
+        for name in [
+            "orders.billing.dlq",
+            "x.delay",
+            "x.dlq.parked",
+            "x.replies",
+            "bus:x",
+        ] {
             assert!(super::is_internal(name), "{name}");
         }
-        assert!(!super::is_internal("orders") && !super::is_internal("dlq"));
+        for name in ["orders", "dlq", "cars.parked"] {
+            assert!(!super::is_internal(name), "{name}");
+        }
     }
 }
