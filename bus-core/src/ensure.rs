@@ -50,8 +50,14 @@ impl Bus {
     /// that was there already differs (partitions and compaction, and copies and retention where something is said of them) is
     /// returned, and a line in the log each.
     ///
-    /// ```ignore
-    /// bus.ensure_topics([ORDERS.spec(), INVOICES.spec()]).await?;
+    /// ```
+    /// # use bus_core::{Bus, Raw, Topic};
+    /// # async fn ensured(bus: &Bus) -> bus_core::Result<()> {
+    /// const ORDERS: Topic<String, Raw> = Topic::new("orders").partitions(8);
+    /// let ensured = bus.ensure_topics([ORDERS.spec()]).await?;
+    /// assert!(ensured.differences.is_empty(), "it was there, and made otherwise");
+    /// # Ok(())
+    /// # }
     /// ```
     /// # Errors
     /// `Invalid` for an illegal name or no partitions, before anything is created.
