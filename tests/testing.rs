@@ -7,7 +7,7 @@ mod rerun;
 
 use bus::{
     ErrorKind, Message, Raw, Result, Retry, Start, Topic, TopicSpec,
-    handler::{Failure, Payload, State, consumer, consumer_with},
+    handler::{Acknowledge, Failure, Payload, State, consumer, consumer_with},
     layer::{Fault, Plan},
     partition::Partitioner,
     router::Router,
@@ -22,7 +22,7 @@ use std::{
     },
     time::Duration,
 };
-use tokio::time::Instant;
+use tokio::{sync::Semaphore, time::Instant};
 
 static NUMBERS: Topic<u32> = Topic::new("numbers").partitions(4);
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -288,6 +288,40 @@ async fn failures_of_handlers_are_errors() {
         .collect();
     reasons.sort_unstable();
     assert_eq!(reasons, ["rejected", "undecodable"]);
+    running.drain(PATIENCE).await.unwrap();
+}
+
+/// What was acknowledged before it is handled is work of nobody's position.
+#[tokio::test]
+async fn handlers_of_what_was_acknowledged_before_are_waited_for() {
+    let bus = bus().await.unwrap();
+    bus.ensure_topics([NUMBERS.spec()]).await.unwrap();
+    let (begun, go_on) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
+    let handler = {
+        let (begun, go_on) = (begun.clone(), go_on.clone());
+        move |Payload(_): Payload<u32>| async move {
+            begun.add_permits(1);
+            go_on.acquire().await.unwrap().forget();
+            Err::<(), _>(Failure::new("lost for good"))
+        }
+    };
+    let before = consumer(&NUMBERS, "once", handler).acknowledge(Acknowledge::Before);
+    let running = before.start(&bus).await.unwrap();
+    bus.publish(&NUMBERS, &1).await.unwrap();
+    begun.acquire().await.unwrap().forget();
+    let short = settle(&bus).within(Duration::from_millis(300));
+    let error = short.await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Timeout, "{error}");
+    assert!(
+        error
+            .to_string()
+            .ends_with("group `once` is at work on 1 messages that it acknowledged before"),
+        "{error}"
+    );
+    go_on.add_permits(1);
+    let error = settle(&bus).within(PATIENCE).await.unwrap_err();
+    assert!(error.to_string().ends_with("attempt 1: lost for good"), "{error}");
+    settle(&bus).within(PATIENCE).await.unwrap();
     running.drain(PATIENCE).await.unwrap();
 }
 
@@ -560,11 +594,11 @@ fn the_guide_is_this_test() {
 #[cfg(feature = "kafka")]
 #[test]
 fn on_kafka() {
-    rerun::on(&format!("kafka://{}", rerun::server("BUS_TEST_KAFKA")), 14);
+    rerun::on(&format!("kafka://{}", rerun::server("BUS_TEST_KAFKA")), 15);
 }
 
 #[cfg(feature = "redis")]
 #[test]
 fn on_redis() {
-    rerun::on(&rerun::server("BUS_TEST_REDIS"), 14);
+    rerun::on(&rerun::server("BUS_TEST_REDIS"), 15);
 }

@@ -12,10 +12,13 @@ use std::{
     time::Duration,
 };
 use tokio::time::Instant;
+use tower::{limit::ConcurrencyLimitLayer, timeout::TimeoutLayer};
 use uuid::Uuid;
 
 const PATIENCE: Duration = Duration::from_secs(60);
 const KEYS: u32 = 8;
+/// Whose handler never ends by itself.
+const HANGS: u32 = 1002;
 
 #[derive(Clone)]
 struct Doubler {
@@ -51,6 +54,7 @@ impl Worker for Doubler {
         match **number {
             1000 => Err("as told".into()),
             1001 => Err(Failure::permanent("never").with_reason("validation")),
+            HANGS => std::future::pending().await,
             n => Ok(Some(n * 2)),
         }
     }
@@ -211,6 +215,31 @@ async fn one_by_one(url: &str, exactly_once: bool) {
     rig.told(|told| assert_eq!(told.calls, HashMap::from([(80, 1)])));
 }
 
+/// A time limit and a limit of calls around the worker: what hangs fails by the first, and holds up one of two calls of the
+/// second, but not its neighbours.
+async fn under_layers(url: &str) {
+    let rig = Rig::new(url).await;
+    let limited = rig
+        .worker()
+        .layer(TimeoutLayer::new(Duration::from_millis(300)))
+        .layer(ConcurrencyLimitLayer::new(2));
+    let running = limited.start(&rig.bus).await.unwrap();
+    rig.publish((0..16).chain([HANGS])).await;
+    let letters = rig.stored(&format!("{}.failed", rig.doubler.tasks), 1).await;
+    let results = rig.stored(&rig.doubler.results, 16).await;
+    running.drain(Duration::from_secs(20)).await.unwrap();
+    let mut results = numbers(&results);
+    results.sort_unstable();
+    assert_eq!(results, (0..16).map(|n| n * 2).collect::<Vec<_>>());
+    assert_eq!(numbers(&letters), [HANGS]);
+    let text = |name| letters[0].headers.get(name).map(String::from_utf8_lossy);
+    assert_eq!(text("bus-attempts").as_deref(), Some("3"));
+    rig.told(|told| {
+        assert_eq!(told.errors, [(HANGS, "request timed out".to_owned())]);
+        assert_eq!(told.calls[&HANGS], 3);
+    });
+}
+
 async fn in_batches(url: &str) {
     let rig = Rig::new(url).await;
     let unkeyed = (0..25).map(|n: u32| Message::new(n.to_string())).collect();
@@ -254,6 +283,10 @@ macro_rules! on {
             #[tokio::test]
             async fn one_by_one_exactly_once() {
                 crate::one_by_one(&$url, true).await;
+            }
+            #[tokio::test]
+            async fn under_layers() {
+                crate::under_layers(&$url).await;
             }
             #[tokio::test]
             async fn in_batches() {

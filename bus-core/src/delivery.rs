@@ -1,7 +1,8 @@
 //! A message in an application's hands.
 
 use crate::{
-    Control, Error, Expired, Failed, HeadersView, Limits, Message, Name, Record, Result, Shard, clock,
+    Control, Error, Expired, Failed, HeadersView, Limits, Message, Name, Record, Result, Shard, Working,
+    clock,
     dead_letters::marks::Told,
     delay::Routed,
     flow::{Handout, Verdict},
@@ -223,6 +224,18 @@ impl<T> Delivery<T> {
         control.flush().await?;
         let held = shared.core.lock().flow.holds(shard);
         Ok(held.then_some(value))
+    }
+    /// Counts what is done with this message as work of its subscription, also after the message was
+    /// [acknowledged](Self::ack_stored), until what this returns is dropped: for handlers that run at most once.
+    pub fn working(&self) -> Working {
+        let message = Failed {
+            topic: self.topic().into(),
+            partition: self.partition(),
+            position: self.position(),
+            attempt: self.attempt(),
+            error: String::new(),
+        };
+        Working::new(self.raw.shared.counters.clone(), message)
     }
     /// Whether its partition, or all of the subscription, is leaving.
     pub(crate) fn is_leaving(&self) -> bool {

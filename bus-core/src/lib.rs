@@ -49,6 +49,7 @@ mod subscription;
 mod sync;
 mod topic;
 mod topics;
+mod working;
 
 pub(crate) use again::again;
 pub use batch::{Batch, BatchBuilder, Entry, Record, Span};
@@ -88,6 +89,7 @@ pub use stats::Stats;
 pub use subscribe::{Subscribe, dead_letter_topic};
 pub use subscription::Subscription;
 pub use topic::{DERIVED, Topic, TopicSpec, check_name, derived_from, is_derived};
+pub use working::Working;
 
 /// A topic's or group's name: cheap to clone.
 pub type Name = std::sync::Arc<str>;

@@ -42,6 +42,8 @@ pub struct Stats {
     pub in_flight_bytes: u64,
     /// Settled and not stored yet: what a crash now would bring again, beside what is in flight.
     pub unstored: u64,
+    /// Handlers at work on messages that were acknowledged before ([`Delivery::working`](crate::Delivery::working)).
+    pub working: u64,
     /// Handlers that ended while they were timed ([`Control::time_handlers`]).
     pub handled: u64,
     /// How long those ran, together.
@@ -67,6 +69,7 @@ pub(crate) struct Counters {
     pub(crate) in_flight: Count,
     pub(crate) in_flight_bytes: Count,
     pub(crate) unstored: Count,
+    pub(crate) working: AtomicU64,
     timed: AtomicBool,
     handled: AtomicU64,
     handling: AtomicU64,
@@ -120,6 +123,7 @@ impl Counters {
             in_flight: self.in_flight.get(),
             in_flight_bytes: self.in_flight_bytes.get(),
             unstored: self.unstored.get(),
+            working: self.working.load(Relaxed),
             handled: self.handled.load(Relaxed),
             handling: Duration::from_nanos(self.handling.load(Relaxed)),
             slowest: Duration::from_nanos(self.slowest.load(Relaxed)),

@@ -8,7 +8,9 @@ use crate::{
     event::{Carried, Context},
     service::Responder,
 };
-use bus_core::{Bytes, Control, Delivery, Error, Name, Raw, Result, Subscribe, Topic, TopicSpec, check_name};
+use bus_core::{
+    Bytes, Control, Delivery, Error, Name, Raw, Result, Subscribe, Topic, TopicSpec, Working, check_name,
+};
 use std::{fmt, panic::Location, sync::Arc};
 use tower::{Layer, Service};
 
@@ -324,13 +326,18 @@ impl Face {
         let context = Context::new(record.clone(), self.carried.clone()).answered_by(answered);
         match &self.before {
             None => Context::scope(Some(context), self.settle_after(delivery, incoming, responder)).await,
-            Some(control) => match delivery.ack_stored(control).await {
-                Ok(None) => {}
-                Ok(Some(_)) => Context::scope(Some(context), self.only_tell(incoming, responder)).await,
-                Err(error) => {
-                    tracing::debug!(%error, "an ack was not stored; its message is left to whoever gets it")
+            Some(control) => {
+                let working = delivery.working();
+                match delivery.ack_stored(control).await {
+                    Ok(None) => {}
+                    Ok(Some(_)) => {
+                        Context::scope(Some(context), self.only_tell(incoming, responder, &working)).await;
+                    }
+                    Err(error) => {
+                        tracing::debug!(%error, "an ack was not stored; its message is left to whoever gets it");
+                    }
                 }
-            },
+            }
         }
     }
     /// It is no event: a dead letter, unless somebody waits for an answer.
@@ -381,10 +388,11 @@ impl Face {
         }
         response
     }
-    async fn only_tell(&self, incoming: Incoming, responder: Option<Responder>) {
+    async fn only_tell(&self, incoming: Incoming, responder: Option<Responder>, working: &Working) {
         let (topic, partition) = (incoming.parts().topic.clone(), incoming.parts().partition);
         let response = self.respond(incoming, responder).await;
         if let Some(error) = response.verdict.error() {
+            working.fail(error);
             tracing::warn!(
                 topic = &*topic,
                 partition,

@@ -66,6 +66,16 @@ impl Look {
                     .await?;
             }
         }
+        // Last, because what was behind a moment ago may be at work by now.
+        for control in bus.subscriptions() {
+            let working = control.stats().working;
+            if working > 0 {
+                let group = control.group().map_or("", |group| group);
+                left.push(format!(
+                    "group `{group}` is at work on {working} messages that it acknowledged before"
+                ));
+            }
+        }
         Ok(())
     }
     async fn group(
@@ -145,8 +155,12 @@ async fn groups(bus: &Bus) -> Result<BTreeMap<Name, BTreeSet<Name>>> {
         if let Some(error) = control.failure() {
             return Err(error.context(format!("a subscription of group `{group}` ended")));
         }
-        // It may end meanwhile, and the next look says how.
-        let _ = control.flush().await;
+        // A drain may end it meanwhile; an error is said.
+        if control.flush().await.is_err()
+            && let Some(error) = control.failure()
+        {
+            return Err(error.context(format!("a subscription of group `{group}` ended")));
+        }
         groups.entry(group.clone()).or_default().extend(control.topics());
     }
     Ok(groups)

@@ -17,8 +17,8 @@ const SOON: Duration = Duration::from_millis(2);
 const LATEST: Duration = Duration::from_millis(500);
 
 /// Waits until the groups that this bus's subscriptions, consumers and workers belong to have caught up and nothing is in
-/// flight: also what they publish to each other while they work, what waits for its retry, and what is delayed to a topic that they
-/// read. On a paused clock the waits take no time.
+/// flight: also what they publish to each other while they work, what waits for its retry, what is delayed to a topic that they
+/// read, and handlers of what was acknowledged before. On a paused clock the waits take no time.
 ///
 /// What a handler fails with is an error of this, also when a retry has helped, and so is what ended a subscription. Of each
 /// subscription the newest 16 failures are kept until they are asked for. One that was drained, or ended otherwise without an
