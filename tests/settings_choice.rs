@@ -147,11 +147,7 @@ async fn a_backend_that_is_not_there_is_named_with_its_feature() {
 #[cfg(feature = "redis")]
 #[tokio::test]
 async fn what_redis_cannot_do_yet_is_said_with_what_to_use() {
-    for (scheme, part) in [
-        ("rediss", "TLS"),
-        ("redis-cluster", "Cluster"),
-        ("redis-sentinel", "get-master-addr-by-name"),
-    ] {
+    for (scheme, part) in [("rediss", "TLS"), ("redis-cluster", "Cluster")] {
         let error = Bus::connect(&format!("{scheme}://:hunter2@h:1"))
             .await
             .expect_err("a bus");

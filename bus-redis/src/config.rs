@@ -1,6 +1,9 @@
 //! Where the server is and how the backend behaves.
 
-use crate::{Durability, Password};
+use crate::{
+    Durability, Password,
+    servers::{Host, Sentinels, Servers},
+};
 use bus_core::partition::Partitioner;
 use std::time::Duration;
 
@@ -20,8 +23,7 @@ use std::time::Duration;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RedisConfig {
-    pub(crate) host: String,
-    pub(crate) port: u16,
+    pub(crate) servers: Servers,
     pub(crate) database: u32,
     pub(crate) user: Option<String>,
     pub(crate) password: Option<Password>,
@@ -45,9 +47,35 @@ impl RedisConfig {
 
     /// A server at this address, with the defaults.
     pub fn new(host: impl Into<String>, port: u16) -> Self {
+        Self::with(Servers::One(Host::new(host, port)))
+    }
+    /// The primary that sentinels call `primary`, wherever it is at the moment: each connection asks them for it, one
+    /// after the other, and takes no server that does not say of itself that it is a primary.
+    ///
+    /// ```
+    /// use bus_redis::RedisConfig;
+    ///
+    /// let hosts = [("s1.example.org", 26379), ("s2.example.org", 26379), ("s3.example.org", 26379)];
+    /// let config = RedisConfig::sentinel("orders", hosts).sentinel_password("s3cret");
+    /// assert!(!format!("{config:?}").contains("s3cret"));
+    /// ```
+    pub fn sentinel<H: Into<String>>(
+        primary: impl Into<String>,
+        hosts: impl IntoIterator<Item = (H, u16)>,
+    ) -> Self {
+        Self::with(Servers::Sentinels(Sentinels {
+            hosts: hosts
+                .into_iter()
+                .map(|(name, port)| Host::new(name, port))
+                .collect(),
+            primary: primary.into(),
+            user: None,
+            password: None,
+        }))
+    }
+    fn with(servers: Servers) -> Self {
         Self {
-            host: host.into(),
-            port,
+            servers,
             database: 0,
             user: None,
             password: None,
@@ -76,6 +104,21 @@ impl RedisConfig {
     /// The password; it appears in no error, log line or `Debug`.
     pub fn password(mut self, password: impl Into<Password>) -> Self {
         self.password = Some(password.into());
+        self
+    }
+    /// The sentinels' own ACL user (default: their `default` user). Nothing changes where there are no sentinels.
+    pub fn sentinel_user(mut self, user: impl Into<String>) -> Self {
+        if let Servers::Sentinels(sentinels) = &mut self.servers {
+            sentinels.user = Some(user.into());
+        }
+        self
+    }
+    /// The sentinels' own password, which is not the primary's; it appears in no error, log line or `Debug`. Nothing
+    /// changes where there are no sentinels.
+    pub fn sentinel_password(mut self, password: impl Into<Password>) -> Self {
+        if let Servers::Sentinels(sentinels) = &mut self.servers {
+            sentinels.password = Some(password.into());
+        }
         self
     }
     /// What the connections and members of this process are called in `CLIENT LIST` and in groups (default `bus`).
@@ -137,11 +180,8 @@ impl RedisConfig {
         self.partitioner = partitioner;
         self
     }
-    /// `host:port`, as errors and logs name it.
+    /// `host:port`, as errors and logs name it; with sentinels, theirs and the primary's name.
     pub fn address(&self) -> String {
-        if self.host.contains(':') {
-            return format!("[{}]:{}", self.host, self.port);
-        }
-        format!("{}:{}", self.host, self.port)
+        self.servers.to_string()
     }
 }

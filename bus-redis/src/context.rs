@@ -1,12 +1,19 @@
 //! What every part of one backend shares.
 
-use crate::{RedisConfig, health::Health, janitor::Janitor, topics::Topics, wire::Link};
+use crate::{
+    RedisConfig,
+    health::Health,
+    janitor::Janitor,
+    topics::Topics,
+    wire::{Link, Topology},
+};
 use std::sync::{Arc, atomic::AtomicBool};
 
 /// Settings, the topics' cache, and the connection for occasional calls.
 #[derive(Debug)]
 pub(crate) struct Context {
     pub(crate) config: Arc<RedisConfig>,
+    pub(crate) topology: Arc<Topology>,
     pub(crate) health: Arc<Health>,
     pub(crate) link: Arc<Link>,
     pub(crate) topics: Topics,
@@ -18,10 +25,12 @@ pub(crate) struct Context {
 impl Context {
     pub(crate) fn new(config: RedisConfig) -> Self {
         let (config, health) = (Arc::new(config), Arc::new(Health::default()));
-        let link = Arc::new(Link::new(config.clone(), "admin", health.clone()));
+        let topology = Arc::new(Topology::new(config.clone()));
+        let link = Arc::new(Link::new(topology.clone(), "admin", health.clone()));
         let topics = Topics::new(&config, link.clone());
         Self {
             config,
+            topology,
             health,
             link,
             topics,
@@ -31,6 +40,6 @@ impl Context {
     }
     /// A connection of its own for one part.
     pub(crate) fn link(&self, role: &'static str) -> Link {
-        Link::new(self.config.clone(), role, self.health.clone())
+        Link::new(self.topology.clone(), role, self.health.clone())
     }
 }

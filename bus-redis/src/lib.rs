@@ -32,8 +32,9 @@
 //! were confirmed; it is noticed and reported, not hidden. A start at a time looks at the time of storing, not at timestamps
 //! that publishers set. Topics with `compact` keep the newest entry of each key, whatever their age, and tombstones
 //! until every group has passed them and they are older than the topic's retention (a day where it has none); the
-//! server gives the memory of deleted entries back by whole nodes of about a hundred. TLS, Sentinel and Cluster are not
-//! supported yet; the keys of a partition share a hash tag already.
+//! server gives the memory of deleted entries back by whole nodes of about a hundred. TLS and Cluster are not supported
+//! yet; the keys of a partition share a hash tag already. With sentinels a failover moves everybody to the new primary,
+//! and what that one lacks is told as after a restart.
 
 mod admin;
 mod backend;
@@ -54,6 +55,7 @@ mod preflight;
 mod publisher;
 mod retention;
 mod scripts;
+mod servers;
 mod start;
 mod subscriber;
 mod topics;

@@ -1,20 +1,22 @@
 //! What a server must be, asked once at the start.
 
-use crate::{Context, wire::Conn, wire::Pipeline, wire::info_field};
+use crate::{
+    Context,
+    servers::Servers,
+    wire::{Conn, Pipeline, info_field},
+};
 use bus_core::{Error, ErrorKind, Result};
 
 /// Connects and checks; within twice `connect_timeout`.
 pub(crate) async fn check(context: &Context) -> Result<()> {
     let config = &context.config;
     let address = config.address();
-    let mut conn = match Conn::open(config, "preflight").await {
+    let mut conn = match Conn::open(&context.topology, "preflight").await {
         Ok(conn) => conn,
         Err(error) if error.kind() == ErrorKind::Unavailable => {
             let sentence = format!(
-                "no Redis answers at {address}\n\
-                 cause: {error}\n\
-                 try: `redis-cli -h {} -p {} ping`, look at host and port in the URL, or start one with `redis-server`",
-                config.host, config.port
+                "no Redis answers at {address}\ncause: {error}\ntry: {}",
+                advice(&config.servers)
             );
             return Err(Error::unavailable(sentence));
         }
@@ -38,6 +40,23 @@ pub(crate) async fn check(context: &Context) -> Result<()> {
         .clustered
         .store(clustered, std::sync::atomic::Ordering::Relaxed);
     config.durability.check(conn.version(), field, &address)
+}
+
+/// What to try where nobody answers.
+fn advice(servers: &Servers) -> String {
+    match servers {
+        Servers::One(host) => format!(
+            "`redis-cli -h {} -p {} ping`, look at host and port in the URL, or start one with `redis-server`",
+            host.name, host.port
+        ),
+        Servers::Sentinels(sentinels) => sentinels.hosts.first().map_or(String::new(), |host| {
+            let (name, port, primary) = (&host.name, host.port, &sentinels.primary);
+            format!(
+                "`redis-cli -h {name} -p {port} sentinel get-master-addr-by-name {primary}`, and whether that primary \
+                 can be reached from here"
+            )
+        }),
+    }
 }
 
 fn version(version: &str, address: &str) -> Result<()> {

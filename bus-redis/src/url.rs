@@ -1,15 +1,21 @@
 //! Settings as a URL: `redis://user:password@host:6379/0?client.id=x&ttl=10s`.
 
-use crate::{Durability, RedisConfig};
+use crate::{
+    Durability, RedisConfig,
+    servers::{Host, Sentinels, Servers},
+};
 use bus_core::{Error, ErrorKind, Result, partition::Partitioner};
 use std::time::Duration;
 use url::Url;
 
 /// The options of a URL, and their forms.
-const OPTIONS: &str = "client.id, ttl, grace, publish.timeout, connect.timeout, retention, abandoned.after, durability, message.max, partitioner";
+const OPTIONS: &str = "client.id, ttl, grace, publish.timeout, connect.timeout, retention, abandoned.after, durability, message.max, partitioner, \
+     and with sentinels sentinel.user, sentinel.password";
 
 impl RedisConfig {
-    /// Reads `redis://[user[:password]@]host[:port][/database][?option=value&…]`.
+    /// Reads `redis://[user[:password]@]host[:port][/database][?option=value&…]`, or, with sentinels,
+    /// `redis-sentinel://[user[:password]@]host[:port],host[:port],…/primary[/database][?option=value&…]`: the hosts are
+    /// sentinels (port 26379 unless said), `primary` is what they call the primary, user and password are the primary's.
     ///
     /// | option | value | default |
     /// |---|---|---|
@@ -23,11 +29,13 @@ impl RedisConfig {
     /// | `durability` | `memory`, `fsync` or `replicas(n)`: what a confirmed publish survives | `memory` |
     /// | `message.max` | bytes, or with `KiB`, `MiB` | `64MiB` |
     /// | `partitioner` | `murmur2` or `crc32` | `murmur2` |
+    /// | `sentinel.user` | the sentinels' own ACL user | none |
+    /// | `sentinel.password` | the sentinels' own password | none |
     ///
     /// A duration is a number with `ms`, `s`, `m`, `h` or `d`. User and password are percent-encoded.
     /// # Errors
     /// `Invalid` for a malformed URL, an unknown option or value (named, with what is known; the password never is),
-    /// `Unsupported` for `rediss://`, `redis-cluster://` and `redis-sentinel://`.
+    /// `Unsupported` for `rediss://` and `redis-cluster://`.
     pub fn from_url(text: &str) -> Result<Self> {
         Self::new("", 6379).merge_url(text)
     }
@@ -36,17 +44,14 @@ impl RedisConfig {
     /// As [`from_url`](Self::from_url).
     pub fn merge_url(mut self, text: &str) -> Result<Self> {
         // Neither the text nor the parser's view of it goes into an error: it may hold a password.
-        let url = Url::parse(text).map_err(|e| malformed(&e.to_string()))?;
+        let (text, others) = first_host(text);
+        let url = Url::parse(&text).map_err(|e| malformed(&e.to_string()))?;
         let unsupported = match url.scheme() {
-            "redis" => None,
+            "redis" | "redis-sentinel" => None,
             "rediss" => Some("TLS (`rediss://`) is not supported yet; use `redis://` on a trusted network"),
             "redis-cluster" => Some(
                 "Redis Cluster (`redis-cluster://`) is not supported yet; use `redis://` with one primary, \
                  whose streams are named so that they can move to a cluster later",
-            ),
-            "redis-sentinel" => Some(
-                "Redis Sentinel (`redis-sentinel://`) is not supported yet; use `redis://` with the primary's address, \
-                 which `redis-cli -p 26379 sentinel get-master-addr-by-name <name>` tells",
             ),
             other => return Err(malformed(&format!("the scheme is `{other}`"))),
         };
@@ -57,16 +62,35 @@ impl RedisConfig {
             .host_str()
             .filter(|h| !h.is_empty())
             .ok_or_else(|| malformed("the host is missing"))?;
+        let mut path = url.path().trim_matches('/');
         let config = &mut self;
-        config.host = host.trim_matches(['[', ']']).to_owned();
-        config.port = url.port().unwrap_or(6379);
+        config.servers = match url.scheme() {
+            "redis-sentinel" => {
+                let mut hosts = vec![Host::new(host, url.port().unwrap_or(SENTINEL))];
+                for other in others {
+                    hosts.push(parse_host(&other, SENTINEL)?);
+                }
+                let (primary, rest) = path.split_once('/').unwrap_or((path, ""));
+                path = rest;
+                if primary.is_empty() {
+                    return Err(malformed("what the sentinels call the primary is missing"));
+                }
+                Servers::Sentinels(Sentinels {
+                    hosts,
+                    primary: decode(primary, "primary's name")?,
+                    user: None,
+                    password: None,
+                })
+            }
+            _ if !others.is_empty() => return Err(malformed("it names several hosts")),
+            _ => Servers::One(Host::new(host, url.port().unwrap_or(6379))),
+        };
         if !url.username().is_empty() {
             config.user = Some(decode(url.username(), "user")?);
         }
         if let Some(password) = url.password() {
             config.password = Some(decode(password, "password")?.into());
         }
-        let path = url.path().trim_start_matches('/');
         if !path.is_empty() {
             config.database = path
                 .parse()
@@ -127,6 +151,18 @@ impl RedisConfig {
                 "crc32" => self.partitioner = Partitioner::Crc32,
                 _ => return wrong("`murmur2` or `crc32`"),
             },
+            "sentinel.user" | "sentinel.password" => match &mut self.servers {
+                Servers::Sentinels(sentinels) if name == "sentinel.user" => {
+                    sentinels.user = Some(value.into());
+                }
+                Servers::Sentinels(sentinels) => sentinels.password = Some(value.into()),
+                // The value may be a password.
+                _ => {
+                    let sentence =
+                        format!("option `{name}` is for `redis-sentinel://…`, which this URL is not");
+                    return Err(Error::invalid(sentence));
+                }
+            },
             _ => {
                 let sentence = format!("unknown option `{name}` in the redis URL; known are {OPTIONS}");
                 return Err(Error::invalid(sentence));
@@ -136,9 +172,36 @@ impl RedisConfig {
     }
 }
 
+/// Where sentinels listen unless something else is said.
+const SENTINEL: u16 = 26379;
+
+/// The URL with the first of its hosts, and the others: commas between hosts are no part of what a URL is elsewhere.
+fn first_host(text: &str) -> (String, Vec<String>) {
+    let Some(start) = text.find("://").map(|at| at + 3) else {
+        return (text.into(), Vec::new());
+    };
+    let end = text[start..]
+        .find(['/', '?', '#'])
+        .map_or(text.len(), |at| start + at);
+    let hosts = text[start..end].rfind('@').map_or(start, |at| start + at + 1);
+    let mut all = text[hosts..end].split(',');
+    let first = all.next().unwrap_or_default();
+    let others = all.map(str::to_owned).collect();
+    (format!("{}{first}{}", &text[..hosts], &text[end..]), others)
+}
+
+fn parse_host(text: &str, port: u16) -> Result<Host> {
+    let url = Url::parse(&format!("redis://{text}")).map_err(|e| malformed(&e.to_string()))?;
+    match url.host_str() {
+        Some(host) if !host.is_empty() => Ok(Host::new(host, url.port().unwrap_or(port))),
+        _ => Err(malformed("a host is missing")),
+    }
+}
+
 fn malformed(why: &str) -> Error {
     Error::invalid(format!(
-        "malformed redis URL ({why}); write `redis://[user:password@]host[:6379][/database]`"
+        "malformed redis URL ({why}); write `redis://[user:password@]host[:6379][/database]`, or \
+         `redis-sentinel://[user:password@]host[:26379],…/primary[/database]`"
     ))
 }
 
@@ -232,6 +295,24 @@ mod tests {
     }
 
     #[test]
+    fn sentinels_are_named_with_what_they_call_the_primary() {
+        let url = "redis-sentinel://app:p%40ss@a:1,[::1]:7000,b/m%20y/3?sentinel.user=s&sentinel.password=p%2Fw&ttl=2s";
+        let config = RedisConfig::from_url(url).unwrap();
+        let hosts = [("a", 1), ("::1", 7000), ("b", 26379)];
+        let expected = RedisConfig::sentinel("m y", hosts)
+            .user("app")
+            .password("p@ss")
+            .sentinel_user("s")
+            .sentinel_password("p/w")
+            .database(3)
+            .ttl(Duration::from_secs(2));
+        assert_eq!(config, expected);
+        assert_eq!(config.address(), "a:1,[::1]:7000,b:26379/m y");
+        let shown = format!("{config:?}");
+        assert!(!shown.contains("p@ss") && !shown.contains("p/w"), "{shown}");
+    }
+
+    #[test]
     fn what_is_wrong_is_named_and_the_password_is_not() {
         for (url, part) in [
             ("redis://u:s3cret@", "host"),
@@ -248,7 +329,15 @@ mod tests {
             ("http://u:s3cret@h", "scheme is `http`"),
             ("rediss://u:s3cret@h", "TLS"),
             ("redis-cluster://u:s3cret@h", "Redis Cluster"),
-            ("redis-sentinel://u:s3cret@h", "get-master-addr-by-name"),
+            (
+                "redis-sentinel://u:s3cret@h",
+                "what the sentinels call the primary",
+            ),
+            ("redis-sentinel://u:s3cret@h:1,:2/m", "host"),
+            ("redis-sentinel://u:s3cret@h:1,h:x/m", "port"),
+            ("redis-sentinel://u:s3cret@h/m/x", "`x` is no database number"),
+            ("redis://u:s3cret@h:1,i:2", "several hosts"),
+            ("redis://h?sentinel.password=s3cret", "is for `redis-sentinel://"),
         ] {
             let error = RedisConfig::from_url(url).unwrap_err().to_string();
             assert!(error.contains(part), "{url}: {error}");

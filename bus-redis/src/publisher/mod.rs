@@ -42,7 +42,7 @@ pub(crate) struct RedisPublisher {
 impl RedisPublisher {
     /// Connects, and finds out how to be idempotent with this user's rights.
     pub(crate) async fn start(context: Arc<Context>) -> Result<Self> {
-        let mut conn = Conn::open(&context.config, "publish").await?;
+        let mut conn = Conn::open(&context.topology, "publish").await?;
         conn.load_scripts().await?;
         // Nobody has this number, so the answer only says whether we might.
         let form = match conn

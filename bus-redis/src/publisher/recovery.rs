@@ -17,10 +17,9 @@ const LATE: &[u8] = b"60";
 
 impl Task {
     pub(super) async fn reconnect(&mut self) -> Result<Conn> {
-        let config = self.context.config.clone();
         let context = self.context.clone();
         let open = async {
-            let mut conn = Conn::open(&config, "publish").await?;
+            let mut conn = Conn::open(&context.topology, "publish").await?;
             timeout(context.config.connect_timeout, conn.load_scripts())
                 .await
                 .unwrap_or_else(|_| Err(silent(conn.address())))?;

@@ -321,7 +321,7 @@ impl Reader {
         let context = self.context.clone();
         let opening = self
             .opening
-            .get_or_insert_with(|| Box::pin(async move { Conn::open(&context.config, "read").await }));
+            .get_or_insert_with(|| Box::pin(async move { Conn::open(&context.topology, "read").await }));
         let result = opening.as_mut().await;
         self.opening = None;
         match result {

@@ -1,10 +1,11 @@
 //! One connection: commands go into a buffer, replies are read out of one.
 
-use super::{Pipeline, Value, encode, promotion};
+use super::{Pipeline, Topology, Value, encode, promotion};
 use crate::{
     RedisConfig,
     error::{broken, classify, silent, unexpected},
     scripts::Script,
+    servers::Host,
 };
 use bus_core::{Error, Result};
 use std::{
@@ -50,23 +51,32 @@ pub(crate) struct Conn {
 }
 
 impl Conn {
-    /// Connects, authenticates, loads the scripts and learns which server this is; within `connect_timeout`.
-    pub(crate) async fn open(config: &RedisConfig, role: &str) -> Result<Self> {
-        let address: Arc<str> = config.address().into();
-        match timeout(config.connect_timeout, Self::dial(config, address.clone(), role)).await {
+    /// Connects, authenticates and learns which server this is; within `connect_timeout`.
+    pub(crate) async fn open(topology: &Topology, role: &str) -> Result<Self> {
+        let config = topology.config();
+        match timeout(config.connect_timeout, topology.dial(role)).await {
             Ok(result) => result,
-            Err(_) => Err(silent(&address)),
+            Err(_) => Err(silent(&config.address())),
         }
     }
 
-    async fn dial(config: &RedisConfig, address: Arc<str>, role: &str) -> Result<Self> {
-        let stream = TcpStream::connect((&*config.host, config.port)).await;
+    /// Connects to this server.
+    pub(super) async fn dial(config: &RedisConfig, host: &Host, role: &str) -> Result<Self> {
+        let mut conn = Self::connect(host).await?;
+        conn.introduce(config, role).await?;
+        Ok(conn)
+    }
+
+    /// A connection that nothing was said on.
+    pub(super) async fn connect(host: &Host) -> Result<Self> {
+        let address: Arc<str> = host.to_string().into();
+        let stream = TcpStream::connect((&*host.name, host.port)).await;
         let stream = stream.map_err(|e| broken(&address, "cannot be reached", e))?;
         // Batches are written whole; waiting for more would only delay a lone one.
         stream
             .set_nodelay(true)
             .map_err(|e| broken(&address, "cannot be reached", e))?;
-        let mut conn = Self {
+        Ok(Self {
             stream,
             address,
             out: Vec::new(),
@@ -79,25 +89,14 @@ impl Conn {
             version: String::new(),
             replica: false,
             shas: Vec::new(),
-        };
-        conn.introduce(config, role).await?;
-        Ok(conn)
+        })
     }
 
     async fn introduce(&mut self, config: &RedisConfig, role: &str) -> Result<()> {
         let name = format!("{}:{role}", config.client_id);
         let database = config.database.to_string();
         let mut hello = Pipeline::new();
-        match (&config.user, &config.password) {
-            (Some(user), password) => {
-                let password = password.as_ref().map_or("", |p| p.reveal());
-                hello.add(&[b"AUTH", user.as_bytes(), password.as_bytes()]);
-            }
-            (None, Some(password)) => {
-                hello.add(&[b"AUTH", password.reveal().as_bytes()]);
-            }
-            (None, None) => {}
-        }
+        hello.authenticate(config.user.as_deref(), config.password.as_ref());
         hello.add(&[b"SELECT", database.as_bytes()]);
         hello.add(&[b"CLIENT", b"SETNAME", name.as_bytes()]);
         hello.add(&[b"CLIENT", b"ID"]);

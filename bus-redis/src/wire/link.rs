@@ -1,7 +1,7 @@
 //! A connection that comes back: for calls that may be made again, such as scripts that recognise themselves.
 
-use super::{Conn, Pipeline, Value, promotion};
-use crate::{RedisConfig, error::silent, health::Health, scripts::Script};
+use super::{Conn, Pipeline, Topology, Value, promotion};
+use crate::{error::silent, health::Health, scripts::Script};
 use bus_core::{ErrorKind, Result};
 use std::{sync::Arc, time::Duration};
 use tokio::{sync::Mutex, time::timeout};
@@ -9,7 +9,7 @@ use tokio::{sync::Mutex, time::timeout};
 /// Calls one after the other over one connection, which is made when it is needed.
 #[derive(Debug)]
 pub(crate) struct Link {
-    config: Arc<RedisConfig>,
+    topology: Arc<Topology>,
     role: &'static str,
     health: Arc<Health>,
     conn: Mutex<Option<Conn>>,
@@ -24,9 +24,9 @@ pub(crate) struct Answers {
 
 impl Link {
     /// Not connected yet.
-    pub(crate) fn new(config: Arc<RedisConfig>, role: &'static str, health: Arc<Health>) -> Self {
+    pub(crate) fn new(topology: Arc<Topology>, role: &'static str, health: Arc<Health>) -> Self {
         Self {
-            config,
+            topology,
             role,
             health,
             conn: Mutex::new(None),
@@ -36,7 +36,8 @@ impl Link {
     /// Sends `pipeline` and answers its replies; errors of single commands are among them. A connection that turns
     /// out to be dead is replaced once. So what is sent must be harmless to send twice.
     pub(crate) async fn call(&self, pipeline: &Pipeline) -> Result<Answers> {
-        self.call_within(pipeline, self.config.connect_timeout).await
+        self.call_within(pipeline, self.topology.config().connect_timeout)
+            .await
     }
 
     pub(crate) async fn call_within(&self, pipeline: &Pipeline, limit: Duration) -> Result<Answers> {
@@ -46,7 +47,7 @@ impl Link {
     /// As [`call`](Self::call), but what is sent is for this run of the server alone: to another one nothing is sent, and
     /// there are no values.
     pub(crate) async fn call_on(&self, run_id: &str, pipeline: &Pipeline) -> Result<Answers> {
-        self.call_run(Some(run_id), pipeline, self.config.connect_timeout)
+        self.call_run(Some(run_id), pipeline, self.topology.config().connect_timeout)
             .await
     }
 
@@ -64,7 +65,7 @@ impl Link {
             }
         }
         let result = async {
-            let mut conn = Conn::open(&self.config, self.role).await?;
+            let mut conn = Conn::open(&self.topology, self.role).await?;
             if other(&conn) {
                 return Ok((conn, Vec::new()));
             }
@@ -125,7 +126,7 @@ impl Link {
     /// The reply, or the error that it is.
     pub(crate) fn check(&self, reply: Value) -> Result<Value> {
         match reply {
-            Value::Error(text) => Err(crate::error::classify(&self.config.address(), &text)),
+            Value::Error(text) => Err(crate::error::classify(&self.topology.config().address(), &text)),
             reply => Ok(reply),
         }
     }

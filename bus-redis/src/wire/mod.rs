@@ -5,9 +5,12 @@ pub(crate) mod encode;
 mod link;
 mod pipeline;
 pub(crate) mod promotion;
+mod sentinel;
+mod topology;
 pub(crate) mod value;
 
 pub(crate) use conn::{Conn, info_field};
 pub(crate) use link::Link;
 pub(crate) use pipeline::Pipeline;
+pub(crate) use topology::Topology;
 pub(crate) use value::Value;

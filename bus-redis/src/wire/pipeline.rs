@@ -1,7 +1,7 @@
 //! Commands that go out together and are answered together.
 
 use super::encode;
-use crate::scripts::Script;
+use crate::{Password, scripts::Script};
 
 /// Commands in the order of their replies. It can be sent again as it is: a call that is idempotent stays so.
 #[derive(Clone, Debug, Default)]
@@ -34,6 +34,14 @@ impl Pipeline {
             encode::bulk(&mut bytes, word);
         }
         self.push(None, words.len(), bytes)
+    }
+    /// Adds what says who we are, where there is anything to say.
+    pub(crate) fn authenticate(&mut self, user: Option<&str>, password: Option<&Password>) {
+        match (user, password.map_or("", Password::reveal)) {
+            (Some(user), password) => self.add(&[b"AUTH", user.as_bytes(), password.as_bytes()]),
+            (None, "") => self,
+            (None, password) => self.add(&[b"AUTH", password.as_bytes()]),
+        };
     }
     /// Adds a call of a script.
     pub(crate) fn script(&mut self, script: Script, keys: &[&[u8]], arguments: &[&[u8]]) -> &mut Self {

@@ -5,8 +5,8 @@
 //! - [`up`], [`down`] and [`status`] own one *shared* server of each [`Kind`]. Shared servers outlive the process
 //!   that started them; whoever finds one running uses it. [`shared`] hands out a single one.
 //! - [`Kafka::start`] and [`Redis::start`] start a *private* server that belongs to the caller: it can be killed,
-//!   paused and restarted, and is gone when its guard is dropped. [`KafkaCluster`] and [`RedisPair`] are several of
-//!   them together; a [`Clock`] jumps, a [`Disk`] fills up, and a Redis can lose its power.
+//!   paused and restarted, and is gone when its guard is dropped. [`KafkaCluster`], [`RedisPair`] and
+//!   [`RedisSentinels`] are several of them together; a [`Clock`] jumps, a [`Disk`] fills up, and a Redis can lose its power.
 //!
 //! A shared server is, in this order: the one named by the environment ([`Kind::variable`]); a container, where a
 //! Docker engine answers and the feature `docker` is on; a child process on a free port of 127.0.0.1 with its data
@@ -47,7 +47,7 @@ pub use install::{kafka_libs, kcat, python, redis_server};
 pub use kind::Kind;
 pub use native::{
     Daemon, Disk, Fsync, Kafka, KafkaCluster, KafkaOptions, KafkaPartition, Redis, RedisOptions, RedisPair,
-    RedisVersion, sweep,
+    RedisSentinels, RedisVersion, sweep,
 };
 pub use paths::target_dir;
 pub use preload::Clock;

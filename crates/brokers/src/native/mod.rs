@@ -10,7 +10,7 @@ pub use daemon::Daemon;
 pub use disk::Disk;
 pub use kafka::{Kafka, KafkaCluster, KafkaOptions, KafkaPartition};
 pub use place::sweep;
-pub use redis::{Fsync, Redis, RedisOptions, RedisPair, RedisVersion};
+pub use redis::{Fsync, Redis, RedisOptions, RedisPair, RedisSentinels, RedisVersion};
 
 #[cfg(feature = "docker")]
 pub(crate) use kafka::Listeners;

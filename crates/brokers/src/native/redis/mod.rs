@@ -2,8 +2,10 @@
 
 mod options;
 mod pair;
+mod sentinels;
 mod server;
 
 pub use options::{Fsync, RedisOptions, RedisVersion};
 pub use pair::RedisPair;
+pub use sentinels::RedisSentinels;
 pub use server::Redis;

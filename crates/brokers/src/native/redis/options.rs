@@ -25,6 +25,9 @@ pub enum Fsync {
     EverySecond,
 }
 
+/// The file of a sentinel, in its data.
+pub(super) const SENTINEL_FILE: &str = "sentinel.conf";
+
 /// How to start a private Redis.
 #[derive(Debug, Clone, Default)]
 pub struct RedisOptions {
@@ -35,6 +38,8 @@ pub struct RedisOptions {
     pub(super) clock: Option<Clock>,
     pub(super) disk: Option<u32>,
     pub(super) power_loss: bool,
+    /// What it watches as a sentinel, and how many of them have to agree.
+    watched: Option<(String, SocketAddr, usize)>,
 }
 
 impl RedisOptions {
@@ -79,6 +84,13 @@ impl RedisOptions {
         self
     }
 
+    /// Makes it a sentinel that watches the primary at that address under that name. `quorum` of them have to agree that
+    /// it is gone, which they find after half a second.
+    pub(super) fn sentinel_of(mut self, name: &str, primary: SocketAddr, quorum: usize) -> Self {
+        self.watched = Some((name.into(), primary, quorum));
+        self
+    }
+
     /// Puts it under a wall clock that can be moved.
     pub fn clock(mut self, clock: &Clock) -> Self {
         self.clock = Some(clock.clone());
@@ -98,7 +110,23 @@ impl RedisOptions {
         self
     }
 
+    /// What a sentinel reads, and writes again with what it has learned.
+    pub(super) fn file(&self, port: u16, data: &Path) -> Option<String> {
+        let (name, primary, quorum) = self.watched.as_ref()?;
+        let (host, at, data) = (primary.ip(), primary.port(), data.display());
+        Some(format!(
+            "port {port}\nbind 127.0.0.1\nset-proc-title no\ndir {data}\n\
+             sentinel monitor {name} {host} {at} {quorum}\n\
+             sentinel down-after-milliseconds {name} 500\nsentinel failover-timeout {name} 5000\n"
+        ))
+    }
+
     pub(super) fn words(self, port: u16, data: &Path) -> Vec<OsString> {
+        if self.watched.is_some() {
+            let mut words = vec![data.join(SENTINEL_FILE).into(), "--sentinel".into()];
+            words.extend(self.args);
+            return words;
+        }
         let port = port.to_string();
         // The command line is how the process is recognized later; by default Redis overwrites it.
         let fixed = [

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::ops::Deref;
 
-use super::{RedisOptions, RedisVersion};
+use super::{RedisOptions, RedisVersion, options::SENTINEL_FILE};
 use crate::error::{Doing, Error, Result};
 use crate::native::{Daemon, Place};
 use crate::preload::{Clock, Synced, preload};
@@ -44,6 +44,10 @@ impl Redis {
         let synced = options.power_loss.then(|| Synced::new(&place.dir)).transpose()?;
         let environment = environment(options.clock.as_ref(), synced.as_ref());
         let (url, socket) = (format!("redis://{}", place.address(0)), place.socket(0));
+        if let Some(text) = options.file(socket.port(), &data) {
+            let file = data.join(SENTINEL_FILE);
+            std::fs::write(&file, text).doing(|| format!("writing {}", file.display()))?;
+        }
         let launch = Launch {
             program,
             args: options.words(socket.port(), &data),

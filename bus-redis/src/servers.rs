@@ -1,0 +1,65 @@
+//! Which servers there are, and how the one to talk to is found among them.
+
+use crate::Password;
+use std::fmt;
+
+/// Where a server listens.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct Host {
+    pub(crate) name: String,
+    pub(crate) port: u16,
+}
+
+impl Host {
+    pub(crate) fn new(name: impl Into<String>, port: u16) -> Self {
+        let name = name.into();
+        Self {
+            name: name.trim_matches(['[', ']']).to_owned(),
+            port,
+        }
+    }
+}
+
+impl fmt::Display for Host {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.name.contains(':') {
+            true => write!(f, "[{}]:{}", self.name, self.port),
+            false => write!(f, "{}:{}", self.name, self.port),
+        }
+    }
+}
+
+/// The hosts of the settings, by what they are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Servers {
+    /// The primary.
+    One(Host),
+    /// Sentinels, who know where the primary is at the moment.
+    Sentinels(Sentinels),
+}
+
+/// Sentinels, and whom they are asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Sentinels {
+    pub(crate) hosts: Vec<Host>,
+    /// What they call the primary.
+    pub(crate) primary: String,
+    pub(crate) user: Option<String>,
+    pub(crate) password: Option<Password>,
+}
+
+impl fmt::Display for Servers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::One(host) => host.fmt(f),
+            Self::Sentinels(sentinels) => sentinels.fmt(f),
+        }
+    }
+}
+
+impl fmt::Display for Sentinels {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let hosts: Vec<String> = self.hosts.iter().map(Host::to_string).collect();
+        write!(f, "{}/{}", hosts.join(","), self.primary)
+    }
+}
