@@ -2,8 +2,8 @@
 
 use crate::create::Creator;
 use bus_core::{
-    Backend, Codec, Defaults, Message, Name, Outcome, Pending, Publish, Publisher, Result, Topic, TopicSpec,
-    Unsent,
+    Backend, BoxFuture, Bytes, Codec, Defaults, Draft, Line, Message, Name, Outcome, Pending, Publish,
+    Publisher, Result, Topic, TopicSpec, Unsent,
 };
 use std::{ops::Deref, sync::Arc};
 
@@ -16,6 +16,8 @@ use std::{ops::Deref, sync::Arc};
 pub struct Bus {
     core: bus_core::Bus,
     own: Arc<Own>,
+    /// Who waits for his payload before he can be published.
+    line: Arc<Line>,
     /// Where replies arrive, once somebody has asked. It keeps no bus alive.
     #[cfg(feature = "app")]
     inbox: Arc<crate::service::Slot>,
@@ -58,6 +60,7 @@ impl Bus {
         Self {
             core,
             own: own.into(),
+            line: Arc::default(),
             #[cfg(feature = "app")]
             inbox: Arc::default(),
         }
@@ -196,7 +199,41 @@ impl Bus {
         if let Some(creator) = &self.own.creator {
             creator.define(topic.name(), || topic.spec());
         }
-        Publish::new(self, topic.name(), topic.message(value))
+        Publish::waiting(self, topic.name(), topic.draft(value), Self::publish_later)
+    }
+    fn publish_later(
+        &self,
+        topic: &str,
+        message: Message,
+        payload: BoxFuture<'static, Result<Bytes>>,
+    ) -> Pending {
+        self.line.join(topic, message, payload, self.later(topic))
+    }
+    /// How a batch is published whose turn comes later, as if it were in the running task.
+    fn later(&self, topic: &str) -> impl FnOnce(Vec<Message>) -> Pending + Send + 'static {
+        let (bus, topic) = (self.clone(), topic.to_owned());
+        #[cfg(feature = "app")]
+        let scope = crate::event::scope();
+        move |batch| {
+            #[cfg(feature = "app")]
+            let pending = scope(move || bus.publish_now(&topic, batch));
+            #[cfg(not(feature = "app"))]
+            let pending = bus.publish_now(&topic, batch);
+            pending
+        }
+    }
+    /// Publishes without a look at who waits.
+    fn publish_now(&self, topic: &str, mut batch: Vec<Message>) -> Pending {
+        batch.iter_mut().for_each(|message| self.sign(message));
+        match self.creator() {
+            None => Publisher::publish_batch(&self.core, topic, batch),
+            Some(creator) => {
+                // They may wait for their topic, and are then published by a task that knows nothing of the caller.
+                #[cfg(feature = "app")]
+                batch.iter_mut().for_each(crate::event::inherit);
+                creator.publish(&self.core, topic, batch)
+            }
+        }
     }
     /// Publishes one value as JSON to the [default topic](Self::default_topic).
     #[cfg(feature = "json")]
@@ -239,6 +276,7 @@ impl Bus {
     /// # Errors
     /// As there.
     pub async fn close(&self) -> Result<()> {
+        self.line.served().await;
         if let Some(creator) = self.creator() {
             creator.settled().await;
         }
@@ -276,10 +314,10 @@ pub trait Destination<V: ?Sized> {
     fn name(&self) -> &str;
     /// What it is made with, where the bus [may](Bus::create_topics).
     fn spec(&self) -> TopicSpec;
-    /// The message of a value.
+    /// The message of a value; its payload may be still to come.
     /// # Errors
     /// What the codec says.
-    fn message(&self, value: &V) -> Result<Message>;
+    fn draft(&self, value: &V) -> Result<Draft>;
 }
 
 impl<T, C: Codec<T>> Destination<T> for Topic<T, C> {
@@ -289,8 +327,8 @@ impl<T, C: Codec<T>> Destination<T> for Topic<T, C> {
     fn spec(&self) -> TopicSpec {
         self.spec()
     }
-    fn message(&self, value: &T) -> Result<Message> {
-        self.message(value)
+    fn draft(&self, value: &T) -> Result<Draft> {
+        self.draft(value)
     }
 }
 
@@ -302,9 +340,11 @@ impl<V: serde::Serialize + ?Sized> Destination<V> for str {
     fn spec(&self) -> TopicSpec {
         TopicSpec::new(self)
     }
-    fn message(&self, value: &V) -> Result<Message> {
+    fn draft(&self, value: &V) -> Result<Draft> {
         let payload = crate::codec::json(value)?;
-        Ok(Message::new(payload).header("content-type", "application/json"))
+        Ok(Message::new(payload)
+            .header("content-type", "application/json")
+            .into())
     }
 }
 
@@ -323,16 +363,13 @@ impl From<Bus> for bus_core::Bus {
 
 #[async_trait::async_trait]
 impl Publisher for Bus {
-    fn publish_batch(&self, topic: &str, mut batch: Vec<Message>) -> Pending {
-        batch.iter_mut().for_each(|message| self.sign(message));
-        match self.creator() {
-            None => Publisher::publish_batch(&self.core, topic, batch),
-            Some(creator) => {
-                // They may wait for their topic, and are then published by a task that knows nothing of the caller.
-                #[cfg(feature = "app")]
-                batch.iter_mut().for_each(crate::event::inherit);
-                creator.publish(&self.core, topic, batch)
-            }
+    fn publish_batch(&self, topic: &str, batch: Vec<Message>) -> Pending {
+        if self.line.is_empty() {
+            return self.publish_now(topic, batch);
+        }
+        match self.line.behind(topic, batch, self.later(topic)) {
+            Ok(pending) => pending,
+            Err(batch) => self.publish_now(topic, batch),
         }
     }
     async fn close(&self) -> Result<()> {

@@ -66,12 +66,13 @@ pub mod worker;
 pub use app::App;
 pub use bus::{Bus, Destination};
 pub use bus_core::{
-    Ack, Admin, Backend, Backoff, Batch, Bytes, Chunks, Codec, Control, Defaults, Delivery, Difference, Done,
-    Ensured, Entry, Error, ErrorKind, Event, Expired, Failed, GroupSpec, Headers, HeadersView, Health,
-    Limits, LossPolicy, Member, MemberSpec, Message, Name, Notice, Order, Outcome, Pending, Prepared,
-    Publish, Published, Publisher, PublisherExt, Raw, Receipt, Record, Result, Retry, Room, Scope, Seen,
-    Shard, Source, Stamp, Start, Stateless, Stats, Subscribe, Subscriber, Subscription, Token, TopicLag,
-    TopicSpec, Unconfirmed, Unsent, check_name, dead_letter_topic, partition, position,
+    Ack, Admin, Awaited, Backend, Backoff, Batch, BoxFuture, Bytes, Chunks, Codec, Control, Defaults,
+    Delivery, Difference, Done, Draft, Encoded, Ensured, Entry, Error, ErrorKind, Event, Expired, Failed,
+    GroupSpec, Headers, HeadersView, Health, Limits, LossPolicy, Member, MemberSpec, Message, Name, Need,
+    Notice, Order, Outcome, Pending, Prepared, Publish, Published, Publisher, PublisherExt, Raw, Receipt,
+    Record, Result, Retry, Room, Scope, Seen, Shard, Source, Stamp, Start, Stateless, Stats, Subscribe,
+    Subscriber, Subscription, Token, TopicLag, TopicSpec, Unconfirmed, Unsent, check_name, dead_letter_topic,
+    decode_when_ready, partition, position,
 };
 pub use bus_core::{
     DeadLetter, DeadLetters, OpenLetters, Origin, Refused, Replay, ReplayProgress, Replayed, is_derived,

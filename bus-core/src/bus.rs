@@ -8,9 +8,12 @@ use crate::{
     enqueue::{Queue, Unconfirmed},
     gate::Gate,
     health::Watch,
+    line::Line,
     topics::Topics,
 };
 use async_trait::async_trait;
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
 use std::{
     fmt,
     sync::{
@@ -32,6 +35,7 @@ struct Inner {
     queue: Queue,
     defaults: Defaults,
     watch: Arc<Watch>,
+    line: Arc<Line>,
     closed: AtomicBool,
 }
 
@@ -94,6 +98,7 @@ impl Bus {
             queue,
             defaults,
             watch,
+            line: Arc::default(),
             closed: AtomicBool::new(false),
         }));
         bus.0.delays.belongs_to(WeakBus(Arc::downgrade(&bus.0)));
@@ -111,7 +116,40 @@ impl Bus {
         topic: &'a Topic<T, C>,
         value: &T,
     ) -> crate::Publish<'a, Self> {
-        PublisherExt::publish(self, topic, value)
+        crate::Publish::waiting(self, topic.name(), topic.draft(value), Self::publish_later)
+    }
+    fn publish_later(
+        &self,
+        topic: &str,
+        message: Message,
+        payload: BoxFuture<'static, Result<Bytes>>,
+    ) -> Pending {
+        if self.is_closed() {
+            return Pending::ready(vec![Err(Unsent::not_stored(Error::closed("the bus")))]);
+        }
+        let line = &self.0.line;
+        line.join(topic, message, payload, self.later(topic))
+    }
+    /// How a batch is published whose turn comes later, as if it were in the running task.
+    fn later(&self, topic: &str) -> impl FnOnce(Vec<Message>) -> Pending + Send + 'static {
+        let (bus, topic) = (self.clone(), topic.to_owned());
+        let scope = self.0.defaults.stamped().and_then(Stamp::scope);
+        move |batch| {
+            let (mut batch, mut pending) = (Some(batch), None);
+            let mut publish = || pending = batch.take().map(|batch| bus.publish_now(&topic, batch));
+            match scope {
+                Some(scope) => scope(&mut publish),
+                None => publish(),
+            }
+            pending.unwrap_or_else(|| Pending::ready(Vec::new()))
+        }
+    }
+    /// Publishes without a look at who waits.
+    fn publish_now(&self, topic: &str, batch: Vec<Message>) -> Pending {
+        match self.0.defaults.stamped() {
+            None => self.take(topic, batch),
+            Some(stamp) => stamp.batch(topic, batch, |batch| self.take(topic, batch)),
+        }
     }
     /// Publishes one message as it is.
     pub fn publish_message<'a>(&'a self, topic: &'a str, message: Message) -> crate::Publish<'a, Self> {
@@ -213,6 +251,7 @@ impl Bus {
     /// How many enqueued messages were not stored, or what the backend says.
     pub async fn close(&self) -> Result<()> {
         self.0.closed.store(true, Relaxed);
+        self.0.line.served().await;
         self.0.delays.stop();
         self.0.gate.close();
         self.0.queue.close().await;
@@ -260,6 +299,14 @@ impl Bus {
             Err(pending) => self.0.queue.adopt(topic, messages, size, pending),
         }
     }
+    /// Publishes while somebody waits for his payload.
+    #[cold]
+    fn publish_behind(&self, topic: &str, batch: Vec<Message>) -> Pending {
+        match self.0.line.behind(topic, batch, self.later(topic)) {
+            Ok(pending) => pending,
+            Err(batch) => self.publish_now(topic, batch),
+        }
+    }
     fn is_closed(&self) -> bool {
         self.0.closed.load(Relaxed)
     }
@@ -273,10 +320,10 @@ impl Publisher for Bus {
             let closed = |_| Err(Unsent::not_stored(Error::closed("the bus")));
             return Pending::ready(batch.iter().map(closed).collect());
         }
-        match self.0.defaults.stamped() {
-            None => self.take(topic, batch),
-            Some(stamp) => stamp.batch(topic, batch, |batch| self.take(topic, batch)),
+        if self.0.line.is_empty() {
+            return self.publish_now(topic, batch);
         }
+        self.publish_behind(topic, batch)
     }
     async fn close(&self) -> Result<()> {
         Bus::close(self).await

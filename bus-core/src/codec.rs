@@ -1,7 +1,8 @@
 //! How a payload becomes a value and back.
 
-use crate::{Error, Record, Result, error::ErrorKind};
+use crate::{Encoded, Error, Need, Record, Result, error::ErrorKind};
 use bytes::Bytes;
+use futures_util::future::BoxFuture;
 
 /// Turns values into payloads and records into values. One's own takes two functions.
 ///
@@ -29,10 +30,31 @@ pub trait Codec<T>: Clone + Send + Sync + 'static {
     fn encode(&self, value: &T) -> Result<Bytes>;
     /// The value in `record`, which also has the key and the headers.
     /// # Errors
-    /// Any error sends the record to the dead letters with its raw bytes.
+    /// Any error sends the record to the dead letters with its raw bytes, but one that [needs](Error::needs) something:
+    /// the record is decoded again once [`ready`](Self::ready) has fetched that.
     fn decode(&self, record: &Record) -> Result<T>;
     /// What the `content-type` header says (default: no header).
     fn content_type(&self) -> Option<&'static str> {
+        None
+    }
+    /// The payload of `value` for this topic (default: what [`encode`](Self::encode) says). For a codec whose bytes depend on
+    /// the topic, or on what has to be fetched first: whoever publishes waits for [`Encoded::Later`], and publishes to the same
+    /// topic keep their order behind it.
+    /// # Errors
+    /// As `encode`.
+    fn encode_for(&self, topic: &str, value: &T) -> Result<Encoded> {
+        let _ = topic;
+        self.encode(value).map(Encoded::Now)
+    }
+    /// Fetches what [`decode`](Self::decode) said it [needs](Error::needs); `None`, the default: nothing can be fetched, and
+    /// the record is undecodable.
+    ///
+    /// The record waits for it outside of every handler, without an attempt, and with it those of its key; other keys go
+    /// on. Each thing is asked for once at a time by a subscription. A transient error is told once, and asked for again
+    /// after 0.1 s, twice that, and so on up to 10 s; any other error is the one for which waiting records go to the dead
+    /// letters. The future may be dropped at any time.
+    fn ready(&self, need: &Need) -> Option<BoxFuture<'static, Result<()>>> {
+        let _ = need;
         None
     }
 }

@@ -56,6 +56,14 @@ impl RawDelivery {
     pub(crate) fn record(&self) -> &Record {
         &self.record
     }
+    /// What its subscription's parts share.
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+    /// Its slot, and what tells it from a later delivery there.
+    pub(crate) fn place(&self) -> (u32, u64) {
+        (self.slot, self.stamp)
+    }
     /// `None`: its time is over, or it was put back for another group, and it is settled.
     pub(crate) fn if_due(self) -> Option<Self> {
         // Few records have headers at all, and the rest is for those whose headers ask for it.
@@ -352,7 +360,7 @@ impl<T> Delivery<T> {
     }
     /// Its slot, and what tells it from a later delivery there.
     pub(crate) fn place(&self) -> (u32, u64) {
-        (self.raw.slot, self.raw.stamp)
+        self.raw.place()
     }
 }
 

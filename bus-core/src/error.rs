@@ -1,5 +1,6 @@
 //! One error type: a kind that says what the caller can do, the context, the source.
 
+use crate::Need;
 use std::{error::Error as StdError, fmt};
 
 /// What the caller can do about an [`Error`].
@@ -43,6 +44,7 @@ struct Inner {
     message: String,
     transient: bool,
     source: Option<Box<dyn StdError + Send + Sync>>,
+    need: Option<Need>,
 }
 
 /// An error of the bus: eight bytes, with a [kind](ErrorKind), a sentence, and the cause.
@@ -60,7 +62,18 @@ impl Error {
             message: message.into(),
             transient,
             source: None,
+            need: None,
         }))
+    }
+    /// `Unavailable`: a codec can decode this once it has that, which [`Codec::ready`](crate::Codec::ready) fetches.
+    pub fn needs(need: Need) -> Self {
+        let mut error = Self::unavailable(format!("{need} is not there yet"));
+        error.0.need = Some(need);
+        error
+    }
+    /// What would have to be fetched first, if that is what this error says.
+    pub fn need(&self) -> Option<&Need> {
+        self.0.need.as_ref()
     }
     /// Adds the cause.
     pub fn source(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
@@ -95,6 +108,7 @@ impl Error {
         Self(Box::new(Inner {
             source,
             message: self.0.message.clone(),
+            need: self.0.need.clone(),
             ..*self.0
         }))
     }

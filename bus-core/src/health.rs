@@ -1,6 +1,6 @@
 //! What is known of a bus, and members of a group that have nothing to do.
 
-use crate::{Backend, Control, Error, Name, Owned, Result, is_derived, shared::Shared};
+use crate::{Awaited, Backend, Control, Error, Name, Owned, Result, is_derived, shared::Shared};
 use parking_lot::Mutex;
 use std::{
     collections::{BTreeSet, HashMap},
@@ -40,6 +40,8 @@ pub struct Member {
     pub assigned: Vec<Owned>,
     /// What the broker said of its group last; `None`: it was not asked yet, or has not answered.
     pub seen: Option<Seen>,
+    /// What some of its messages wait for, because its codec cannot read them without it.
+    pub awaits: Vec<Awaited>,
 }
 
 /// What a broker said of a group.
@@ -150,6 +152,7 @@ impl Watch {
                 .group
                 .as_ref()
                 .and_then(|group| self.seen(group, connected)),
+            awaits: shared.awaiting.list(),
         });
         Health {
             connection,

@@ -5,6 +5,7 @@
 //! read [`driver`] first.
 
 mod again;
+mod awaiting;
 mod batch;
 mod bus;
 mod chunks;
@@ -30,8 +31,10 @@ mod group;
 mod headers;
 mod health;
 pub mod layer;
+mod line;
 mod message;
 mod mutant;
+mod need;
 mod notices;
 pub mod partition;
 mod pattern;
@@ -52,6 +55,7 @@ mod topics;
 mod working;
 
 pub(crate) use again::again;
+pub use awaiting::Awaited;
 pub use batch::{Batch, BatchBuilder, Entry, Record, Span};
 pub use bus::Bus;
 pub use bytes::Bytes;
@@ -73,17 +77,21 @@ pub use error::{Error, ErrorKind, Result};
 pub use expired::Expired;
 pub use failures::Failed;
 pub use flow::{LossPolicy, Order, Owned};
+pub use futures_util::future::BoxFuture;
 pub use group::{GroupSpec, MemberSpec, TopicLag};
 pub use headers::{Headers, HeadersIter, HeadersView, encode as encode_headers};
 pub use health::{Health, Member, Seen};
+#[doc(hidden)]
+pub use line::Line;
 pub use message::Message;
 #[doc(hidden)]
 pub use mutant::mutant;
+pub use need::{Draft, Encoded, Need, decode_when_ready};
 pub use notices::Notice;
 pub use pending::Pending;
 pub use publish::{Publish, Published, PublisherExt};
 pub use retry::{Backoff, Retry};
-pub use stamp::Stamp;
+pub use stamp::{Scope as StampScope, Stamp};
 pub use start::Start;
 pub use stats::Stats;
 pub use subscribe::{Subscribe, dead_letter_topic};

@@ -1,7 +1,8 @@
 //! The builder of a publish.
 
-use crate::{Codec, Error, ErrorKind, Message, Outcome, Pending, Publisher, Topic, Unsent};
+use crate::{Codec, Draft, Error, ErrorKind, Message, Outcome, Pending, Publisher, Topic, Unsent};
 use bytes::Bytes;
+use futures_util::future::BoxFuture;
 use std::{
     fmt,
     future::{Future, IntoFuture},
@@ -12,7 +13,8 @@ use std::{
 
 /// Publishing of typed values through any [`Publisher`]: the bus, a broker, a layer, a test double.
 pub trait PublisherExt: Publisher {
-    /// Publishes one value; add what is needed, then await it.
+    /// Publishes one value; add what is needed, then await it. A codec that has to fetch something first, such as the id of
+    /// its schema, needs a [`Bus`](crate::Bus), which can wait: here it is an error until then.
     fn publish<'a, T, C: Codec<T>>(&'a self, topic: &'a Topic<T, C>, value: &T) -> Publish<'a, Self> {
         Publish::new(self, topic.name(), topic.message(value))
     }
@@ -33,7 +35,17 @@ pub struct Publish<'a, P: ?Sized> {
     publisher: &'a P,
     topic: &'a str,
     message: Result<Message, Unsent>,
+    /// Its payload, where it is still to come.
+    payload: Option<Box<Payload<P>>>,
 }
+
+struct Payload<P: ?Sized> {
+    payload: BoxFuture<'static, crate::Result<Bytes>>,
+    publish: Later<P>,
+}
+
+/// Publishes a message once its payload is there, and keeps its place meanwhile.
+type Later<P> = fn(&P, &str, Message, BoxFuture<'static, crate::Result<Bytes>>) -> Pending;
 
 impl<'a, P: Publisher + ?Sized> Publish<'a, P> {
     /// A publish of this message, for whoever makes messages in a way of his own; an error is what awaiting it says.
@@ -42,6 +54,25 @@ impl<'a, P: Publisher + ?Sized> Publish<'a, P> {
             publisher,
             topic,
             message: message.map_err(Unsent::not_stored),
+            payload: None,
+        }
+    }
+    /// As [`new`](Self::new), of a message whose payload may be still to come: `later` publishes it then. It takes the message
+    /// during the call, as every publish does.
+    pub fn waiting(publisher: &'a P, topic: &'a str, draft: crate::Result<Draft>, later: Later<P>) -> Self {
+        let (message, payload) = match draft {
+            Ok(Draft { message, payload }) => (Ok(message), payload),
+            Err(error) => (Err(error), None),
+        };
+        let later = |payload| {
+            Box::new(Payload {
+                payload,
+                publish: later,
+            })
+        };
+        Self {
+            payload: payload.map(later),
+            ..Self::new(publisher, topic, message)
         }
     }
     /// Changes the message, for what has no setter here.
@@ -98,11 +129,12 @@ impl<P: Publisher + ?Sized> IntoFuture for Publish<'_, P> {
     type Output = Result<Outcome, Unsent>;
     type IntoFuture = Published;
     fn into_future(self) -> Published {
-        Published(
-            self.message
-                .map(|message| self.publisher.publish_batch(self.topic, vec![message]))
-                .map_err(Some),
-        )
+        let Self { publisher, topic, .. } = self;
+        let publish = |message| match self.payload {
+            None => publisher.publish_batch(topic, vec![message]),
+            Some(later) => (later.publish)(publisher, topic, message, later.payload),
+        };
+        Published(self.message.map(publish).map_err(Some))
     }
 }
 

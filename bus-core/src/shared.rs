@@ -2,6 +2,7 @@
 
 use crate::{
     Error, Expired, Limits, Name, Room,
+    awaiting::Awaiting,
     delay::Outputs,
     flow::{Claims, Collected, Flow, Handout, Marks, Now, Verdict, Work},
     mutant,
@@ -38,6 +39,8 @@ pub(crate) struct Shared {
     /// How it ended, for those who ask later.
     pub(crate) outcome: Arc<OnceLock<Option<Error>>>,
     pub(crate) counters: Arc<Counters>,
+    /// What records wait for that cannot be decoded yet.
+    pub(crate) awaiting: Awaiting,
     /// Where outputs wait that are delayed.
     pub(crate) outputs: Outputs,
     /// What becomes of messages whose time is over.
@@ -72,6 +75,7 @@ impl Shared {
             counters: core.flow.counters(),
             topics,
             limits,
+            awaiting: Awaiting::default(),
             outputs: Outputs::default(),
             expired: Expired::default(),
             group: None,
@@ -165,6 +169,15 @@ impl Shared {
         // The lock is what counters are written under.
         let _core = self.core.lock();
         which(&self.counters).add(1);
+    }
+    /// Records are to be decoded again.
+    pub(crate) fn decode_again(&self, places: Vec<(u32, u64)>) {
+        let mut core = self.core.lock();
+        let now = now();
+        core.flow.step(now);
+        for place in places {
+            core.flow.is_ready(place, now);
+        }
     }
     /// Whether something waits for handlers to finish: all of it drains, or a shard leaves.
     pub(crate) fn is_leaving(&self) -> bool {

@@ -5,19 +5,37 @@ use std::{fmt, sync::Arc};
 
 /// Completes or refuses a message before anything is done with it: called once for each, with its topic, in the task and
 /// during the call that publishes it, enqueues it, or acknowledges with it. An error refuses that message alone. What
-/// the bus writes by itself, dead letters and delayed messages that move on, does not pass here.
+/// the bus writes by itself, dead letters and delayed messages that move on, does not pass here. A message that has to wait
+/// for its payload ([`Encoded::Later`](crate::Encoded::Later)) is stamped when it goes, [as in](Self::scoped) the task that
+/// published it.
 #[derive(Clone)]
-pub struct Stamp(Arc<Call>);
+pub struct Stamp {
+    call: Arc<Call>,
+    scope: Option<fn() -> Scope>,
+}
 
 type Call = dyn Fn(&str, &mut Message) -> Result<()> + Send + Sync;
+
+/// Runs something elsewhere as if it ran in the task that this was made in.
+pub type Scope = Box<dyn FnOnce(&mut dyn FnMut()) + Send>;
 
 impl Stamp {
     /// A stamp that calls `f`. It runs on the path of every publish: no wait, no lock.
     pub fn new(f: impl Fn(&str, &mut Message) -> Result<()> + Send + Sync + 'static) -> Self {
-        Self(Arc::new(f))
+        let call = Arc::new(f);
+        Self { call, scope: None }
+    }
+    /// What a stamp goes by is of the running task: `scope` is called there, and what it returns runs the stamp elsewhere.
+    pub fn scoped(self, scope: fn() -> Scope) -> Self {
+        let scope = Some(scope);
+        Self { scope, ..self }
+    }
+    /// The running task, for a publish that goes later.
+    pub(crate) fn scope(&self) -> Option<Scope> {
+        self.scope.map(|scope| scope())
     }
     pub(crate) fn one(&self, topic: &str, message: &mut Message) -> Result<()> {
-        (self.0)(topic, message)
+        (self.call)(topic, message)
     }
     pub(crate) fn outputs(&self, outputs: &mut [(Name, Message)]) -> Result<()> {
         outputs

@@ -171,12 +171,34 @@ pub(crate) fn poll_decoded<T, C: Codec<T>>(
         };
         match codec.decode(raw.record()) {
             Ok(value) => return Poll::Ready(Some(Ok(raw.with(value)))),
-            Err(error) => raw.settle(Verdict::Reject {
-                reason: "undecodable",
-                error: error.to_string(),
-            }),
+            Err(error) => undecoded(raw, codec, &error),
         }
     }
+}
+
+/// A record that the codec refuses, or cannot read yet.
+#[cold]
+fn undecoded<T, C: Codec<T>>(raw: RawDelivery, codec: &C, error: &Error) {
+    let refused = match error.need() {
+        None => error.to_string(),
+        Some(need) => {
+            let shared = raw.shared().clone();
+            match shared.awaiting.ask(need, || codec.ready(need)) {
+                Some(refused) => refused,
+                None => {
+                    let place = raw.place();
+                    // Before it is in the list, or what comes in between would not find it waiting.
+                    raw.settle(Verdict::Unready);
+                    shared.awaiting.join(need, place);
+                    return shared.pump.notify_one();
+                }
+            }
+        }
+    };
+    raw.settle(Verdict::Reject {
+        reason: "undecodable",
+        error: refused,
+    });
 }
 
 async fn work<T, C, F, R>(mut reader: Reader, codec: C, handler: Arc<F>) -> Result<()>

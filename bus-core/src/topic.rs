@@ -1,6 +1,6 @@
 //! Topics: a name, a payload type and a codec in one constant, and what a backend needs to create one.
 
-use crate::{Codec, Error, Message, Name, Result, codec::Stateless};
+use crate::{Codec, Draft, Error, Message, Name, Result, codec::Stateless};
 use std::{borrow::Cow, marker::PhantomData, time::Duration};
 
 /// What a topic is made with.
@@ -210,19 +210,36 @@ impl<T, C> Topic<T, C> {
     }
     /// A message with `value` as its payload, for batches and outputs.
     /// # Errors
-    /// What the codec says.
+    /// What the codec says; `Unavailable` where it has to fetch something first: [`draft`](Self::draft) waits for that.
     pub fn message(&self, value: &T) -> Result<Message>
     where
         C: Codec<T>,
     {
-        let mut message = Message {
-            payload: Some(self.codec.encode(value)?),
-            ..Message::default()
-        };
+        self.draft(value)?.now()
+    }
+    /// As [`message`](Self::message), for every codec: awaiting it waits for what the codec has to fetch first, such as the
+    /// id of its schema. Borrows nothing.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// use bus_core::{Raw, Topic};
+    /// const ORDERS: Topic<String, Raw> = Topic::new("orders");
+    /// let message = ORDERS.draft(&"bread".to_owned())?.await?;
+    /// assert_eq!(message.payload.unwrap(), "bread");
+    /// # Ok::<_, bus_core::Error>(()) }).unwrap();
+    /// ```
+    /// # Errors
+    /// What the codec says.
+    pub fn draft(&self, value: &T) -> Result<Draft>
+    where
+        C: Codec<T>,
+    {
+        let encoded = self.codec.encode_for(&self.name, value)?;
+        let mut message = Message::default();
         if let Some(content_type) = self.codec.content_type() {
             message.headers.push("content-type", content_type);
         }
-        Ok(message)
+        Ok(Draft::new(message, encoded))
     }
 }
 

@@ -176,7 +176,16 @@ pub async fn detached<F: Future>(work: F) -> F::Output {
 
 /// What a bus with this feature does with each message.
 pub(crate) fn stamp() -> Stamp {
-    Stamp::new(|_, message| on_publish(message))
+    Stamp::new(|_, message| on_publish(message)).scoped(|| {
+        let context = Context::current();
+        Box::new(move |run| CURRENT.sync_scope(context, run))
+    })
+}
+
+/// Runs what is published later as if the running task published it then.
+pub(crate) fn scope<R, F: FnOnce() -> R>() -> impl FnOnce(F) -> R {
+    let context = Context::current();
+    move |publish| CURRENT.sync_scope(context, publish)
 }
 
 /// Gives a message what the running task's context carries.

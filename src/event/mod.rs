@@ -18,7 +18,7 @@ mod trail;
 
 pub use audit::Audit;
 pub(crate) use audit::record;
-pub(crate) use context::{Carried, inherit, stamp};
+pub(crate) use context::{Carried, inherit, scope, stamp};
 pub use context::{Context, detached};
 pub use emit::emit_on_ok;
 pub use envelope::{Envelope, header};

@@ -50,7 +50,10 @@ impl<T, C> Deref for Coded<T, C> {
 
 impl<S: Sync, T, C: Codec<T> + Stateless> FromParts<S> for Coded<T, C> {
     async fn from_parts(parts: &mut Parts, _: &S) -> Result<Self, Failure> {
-        let value = C::CODEC.decode(&parts.record).map_err(of_codec)?;
+        let codec = &C::CODEC;
+        let value = bus_core::decode_when_ready(codec, &parts.record)
+            .await
+            .map_err(of_codec)?;
         let codec = PhantomData;
         Ok(Self { value, codec })
     }

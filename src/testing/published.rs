@@ -1,6 +1,8 @@
 //! What a topic holds.
 
-use bus_core::{Bytes, Codec, Expired, HeadersView, Raw, Record, Result, Start, Topic, position};
+use bus_core::{
+    BoxFuture, Bytes, Codec, Error, Expired, HeadersView, Need, Raw, Record, Result, Start, Topic, position,
+};
 use std::{collections::VecDeque, ops::Deref};
 
 /// A topic of which everything can be read: a [`Topic`] for its values, or a topic's name for bytes as they are.
@@ -13,6 +15,11 @@ pub trait Readable {
     /// # Errors
     /// What the codec says.
     fn decode(&self, record: &Record) -> Result<Self::Value>;
+    /// What fetches what that needs first, where its codec can.
+    fn ready(&self, need: &Need) -> Option<BoxFuture<'static, Result<()>>> {
+        let _ = need;
+        None
+    }
 }
 
 impl<T, C: Codec<T>> Readable for Topic<T, C> {
@@ -22,6 +29,9 @@ impl<T, C: Codec<T>> Readable for Topic<T, C> {
     }
     fn decode(&self, record: &Record) -> Result<T> {
         self.codec().decode(record)
+    }
+    fn ready(&self, need: &Need) -> Option<BoxFuture<'static, Result<()>>> {
+        self.codec().ready(need)
     }
 }
 
@@ -125,19 +135,28 @@ pub async fn published<R>(bus: &bus_core::Bus, topic: &R) -> Result<Vec<Stored<R
 where
     R: Readable + ?Sized,
 {
-    let stored = |(partition, record): (u32, Record)| {
+    let mut all = Vec::new();
+    for (partition, record) in merged(everything(bus, topic.name()).await?) {
         let place = || {
             let position = position::format(record.position());
             format!("{}[{partition}] at {position}", topic.name())
         };
-        let value = topic.decode(&record).map_err(|error| error.context(place()))?;
-        Ok(Stored {
+        let in_place = |error: Error| error.context(place());
+        if let Some(ready) = topic
+            .decode(&record)
+            .err()
+            .and_then(|error| topic.ready(error.need()?))
+        {
+            ready.await.map_err(in_place)?;
+        }
+        let value = topic.decode(&record).map_err(in_place)?;
+        all.push(Stored {
             value,
             record,
             partition,
-        })
-    };
-    merged(everything(bus, topic.name()).await?).map(stored).collect()
+        });
+    }
+    Ok(all)
 }
 
 /// What each partition holds.

@@ -148,8 +148,10 @@ where
         let (Some(topic), Some(value)) = (&self.output, &made) else {
             return Ok((made, None));
         };
+        let draft = caught_call(|| topic.draft(value))??;
+        let message = draft.await?;
         let shape = |message| self.worker.shape(task, value, message);
-        let message = caught_call(|| output::message(topic, task, value, self.limit, shape)).flatten()?;
+        let message = caught_call(|| output::message(topic, task, message, self.limit, shape)).flatten()?;
         let outputs = task.prepare([(topic.name().to_owned(), message)]).await?;
         Ok((made, Some(outputs)))
     }

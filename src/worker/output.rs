@@ -1,21 +1,21 @@
 //! What a worker's output becomes.
 
 use crate::{Topic, handler::Failure};
-use bus_core::{Bytes, Codec, Delivery, Error, Message};
+use bus_core::{Bytes, Delivery, Error, Message};
 
 /// What an output has of the message that it came from, unless it says otherwise. What belongs together and what caused it
 /// is added where the bus takes outputs.
 const TRACE: [&str; 2] = ["traceparent", "tracestate"];
 
 /// The message of an output.
-pub(super) fn message<I, T, O: Codec<T>>(
+pub(super) fn message<I, T, O>(
     topic: &Topic<T, O>,
     task: &Delivery<I>,
-    output: &T,
+    message: Message,
     limit: usize,
     shape: impl FnOnce(Message) -> Message,
 ) -> Result<Message, Failure> {
-    let mut message = shape(topic.message(output)?);
+    let mut message = shape(message);
     if message.key.is_none() {
         message.key = task.key().map(Bytes::copy_from_slice);
     }

@@ -82,8 +82,16 @@ impl Flow {
             Verdict::Reject { reason, error } => self.dead_letter(slot, reason, &error, now),
             Verdict::Dropped if leaving => self.make_ready(slot, now),
             Verdict::Returned => self.make_ready(slot, now),
+            Verdict::Unready => self.slab[slot].state = State::Unready,
             Verdict::Dropped => self.nack(slot, None, "dropped without a verdict", now),
             Verdict::Nack { after, error } => self.nack(slot, after, error.as_deref().unwrap_or("nack"), now),
+        }
+    }
+    /// What a record waited for is there, or is to be asked for again. [`Self::step`] first: its verdict must be known.
+    pub fn is_ready(&mut self, (slot, stamp): (u32, u64), now: Now) {
+        let s = &self.slab[slot];
+        if s.state == State::Unready && s.stamp == stamp {
+            self.make_ready(slot, now);
         }
     }
     fn nack(&mut self, slot: u32, after: Option<Duration>, error: &str, now: Now) {

@@ -38,6 +38,8 @@ pub enum Verdict {
     Dropped,
     /// Nobody tried it: it comes again with the same attempt count, when its shard hands out.
     Returned,
+    /// It cannot be decoded yet: it waits, with the same attempt count, until [`Flow::is_ready`](super::Flow::is_ready).
+    Unready,
 }
 
 /// The half of the slab that deliveries see.
@@ -147,6 +149,8 @@ pub(super) enum State {
     Ready,
     /// A head that waits for its time.
     Timer,
+    /// A head that waits for what its codec needs.
+    Unready,
     /// Handed out.
     Out,
     /// Handed out, and its shard is gone: freed by its delivery, touches nothing.

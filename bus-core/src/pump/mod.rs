@@ -7,6 +7,7 @@ mod work;
 
 use crate::{
     Ack, Error, ErrorKind, Result, Room, Shard, Start, Subscriber,
+    awaiting::Fetch,
     flow::Which,
     mutant,
     notices::Notices,
@@ -61,6 +62,8 @@ pub(crate) struct Pump {
 struct Running {
     commit: Option<Commit>,
     releases: FuturesUnordered<BoxFuture<'static, ()>>,
+    /// What records wait for.
+    fetches: FuturesUnordered<Fetch>,
     flushes: Vec<(u64, oneshot::Sender<Result<()>>)>,
     drained: Vec<oneshot::Sender<Result<()>>>,
     caught_up: Vec<oneshot::Sender<Result<()>>>,
@@ -166,6 +169,10 @@ impl Pump {
         let mut events = Vec::new();
         let mut committed = Instant::now();
         loop {
+            let again = self.shared.awaiting.again();
+            if !again.is_empty() {
+                self.shared.decode_again(again);
+            }
             let Some(waits) = self.work(running, &mut events) else {
                 return true;
             };
@@ -173,6 +180,7 @@ impl Pump {
                 committed = Instant::now();
             }
             self.sought(running);
+            running.fetches.extend(self.shared.awaiting.asked());
             if running.sought.is_none()
                 && let Some(seek) = running.seeks.pop_front()
             {
@@ -220,6 +228,7 @@ impl Pump {
                 results = answered(&mut running.commit) => self.committed(running, results),
                 told = self.notices.told() => self.told(running, told),
                 Some(()) = running.releases.next() => {}
+                Some(fetched) = running.fetches.next() => running.fetches.extend(self.shared.awaiting.fetched(fetched)),
                 // Before what only wakes, so that a stream of acks cannot keep it from being asked.
                 received = self.subscriber.receive(waits.room, &mut events), if running.failure.is_none() => {
                     if let Err(error) = received {

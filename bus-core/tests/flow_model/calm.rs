@@ -90,6 +90,10 @@ impl World {
             member.reader_step(model)?;
             any = true;
         }
+        if member.has_unready() {
+            member.ready(model)?;
+            any = true;
+        }
         Ok(any)
     }
     fn finish(&mut self) -> Check {

@@ -92,6 +92,7 @@ impl Model {
                 st,
                 failures,
                 not_before,
+                unready: false,
                 key,
                 size,
             },
@@ -136,6 +137,7 @@ impl Model {
             "{id:?} {position} handed out while {:?}",
             rec.st
         );
+        ensure!(!rec.unready, "{id:?} {position} handed out before it is ready");
         ensure!(
             now >= rec.not_before,
             "{id:?} {position} handed out {} ms early",
@@ -228,9 +230,11 @@ impl Model {
             Verdict::Dropped | Verdict::Nack { .. } if !returned && rec.failures + 1 >= most => {
                 letter("max-attempts", rec.failures + 1)
             }
-            Verdict::Dropped | Verdict::Returned | Verdict::Nack { .. } => {
+            Verdict::Dropped | Verdict::Returned | Verdict::Nack { .. } | Verdict::Unready => {
                 rec.st = St::Held;
-                if returned {
+                if matches!(verdict, Verdict::Unready) {
+                    (rec.unready, cover.unready) = (true, cover.unready + 1);
+                } else if returned {
                     cover.returned += 1;
                 } else {
                     (rec.failures, rec.not_before) = (rec.failures + 1, now + wait);
@@ -246,6 +250,16 @@ impl Model {
             epoch.diverted.push_back((position, outputs));
         }
         Ok(())
+    }
+    /// What a record waited for is there.
+    pub(crate) fn ready(&mut self, id: Id, position: u128) {
+        if let Some(rec) = self
+            .epochs
+            .get_mut(&id)
+            .and_then(|epoch| epoch.recs.get_mut(&position))
+        {
+            rec.unready = false;
+        }
     }
     /// What one call of `work` wants to have stored for one shard.
     pub(crate) fn done(&mut self, log: &Part, done: &Done, carried: &mut usize) -> Check {

@@ -27,6 +27,8 @@ pub(crate) struct Rec {
     pub(crate) st: St,
     pub(crate) failures: u32,
     pub(crate) not_before: u64,
+    /// Its codec waits for something.
+    pub(crate) unready: bool,
     pub(crate) key: Option<u64>,
     pub(crate) size: usize,
 }

@@ -42,6 +42,7 @@ struct Hand {
     id: Id,
     position: u128,
     attempt: u32,
+    stamp: u64,
 }
 
 #[derive(Debug)]
@@ -52,6 +53,7 @@ pub(crate) struct Member {
     readers: Vec<Reader>,
     hands: Vec<Hand>,
     marked: Vec<(Hand, Verdict, u64)>,
+    unready: Vec<Hand>,
     commits: Vec<Done>,
     answers: Vec<(Shard, BusResult<()>)>,
     recalled: BTreeSet<(Id, u128)>,
@@ -113,6 +115,7 @@ impl Member {
             readers,
             hands: Vec::new(),
             marked: Vec::new(),
+            unready: Vec::new(),
             commits: Vec::new(),
             answers: Vec::new(),
             recalled: BTreeSet::new(),
@@ -255,6 +258,7 @@ impl Member {
                 id,
                 position,
                 attempt: handout.attempt,
+                stamp: handout.stamp,
             });
             any = true;
         }
@@ -297,6 +301,7 @@ impl Member {
             },
             How::Drop => Verdict::Dropped,
             How::Return => Verdict::Returned,
+            How::Unready => Verdict::Unready,
         };
         let wait = match how {
             How::NackAfter(ms) => u64::from(ms),
@@ -312,9 +317,25 @@ impl Member {
             .partition(|(_, v, _)| matches!(v, Verdict::AckWith(o) if o.is_empty()));
         for (hand, verdict, wait) in acks.into_iter().chain(verdicts) {
             model.settled(hand.id, hand.position, &verdict, wait)?;
+            if matches!(verdict, Verdict::Unready) {
+                self.unready.push(hand);
+            }
         }
         let ready = self.flow.step(at(model.now));
         ensure!(ready == self.flow.has_ready(), "step and has_ready differ");
+        Ok(())
+    }
+    pub(crate) fn has_unready(&self) -> bool {
+        !self.unready.is_empty()
+    }
+    /// What its records wait for is there, also for those whose shard is gone.
+    pub(crate) fn ready(&mut self, model: &mut Model) -> Check {
+        self.step(model)?;
+        for hand in std::mem::take(&mut self.unready) {
+            model.ready(hand.id, hand.position);
+            self.flow.is_ready((hand.slot, hand.stamp), at(model.now));
+        }
+        self.wake = true;
         Ok(())
     }
     /// A step of a reader: it may have to wake the pump.

@@ -35,6 +35,7 @@ pub(crate) enum How {
     Reject,
     Drop,
     Return,
+    Unready,
 }
 
 /// What becomes of the commit that is under way.
@@ -73,6 +74,8 @@ pub(crate) enum Op {
         late: u16,
     },
     Step(u8),
+    /// What records wait for is there.
+    Ready(u8),
     Lend {
         member: u8,
         reader: u8,
@@ -136,6 +139,7 @@ fn how() -> impl Strategy<Value = How> {
         1 => Just(How::Reject),
         1 => Just(How::Drop),
         1 => Just(How::Return),
+        1 => Just(How::Unready),
     ]
 }
 
@@ -150,6 +154,7 @@ fn op() -> impl Strategy<Value = Op> {
         6 => (m.clone(), 1u8..6, how()).prop_map(|(member, turns, how)| Op::Busy { member, turns, how }),
         2 => (p.clone(), 0u16..100, 0u16..200).prop_map(|(part, grace, late)| Op::Hurry { part, grace, late }),
         4 => m.clone().prop_map(Op::Step),
+        3 => m.clone().prop_map(Op::Ready),
         6 => (m.clone(), 0u8..3, 1u8..12).prop_map(|(member, reader, most)| Op::Lend { member, reader, most }),
         6 => (m.clone(), 0u8..3, 1u8..12).prop_map(|(member, reader, count)| Op::Claim { member, reader, count }),
         50 => (m.clone(), any::<u8>(), how()).prop_map(|(member, pick, how)| Op::Settle { member, pick, how }),

@@ -1,0 +1,198 @@
+//! Where a publish waits for its payload, and those behind it for their turn.
+
+use crate::{Error, Message, Name, Pending, Result, Unsent};
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use parking_lot::Mutex;
+use std::{
+    collections::{HashMap, VecDeque},
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
+};
+use tokio::sync::{Notify, oneshot};
+
+/// Publishes that may wait for one topic's first payload: what a bus takes in the same time is bounded elsewhere.
+const LONGEST: usize = 65_536;
+
+type Publish = Box<dyn FnOnce(Vec<Message>) -> Pending + Send>;
+type Payload = BoxFuture<'static, Result<Bytes>>;
+
+/// The lines of a bus, one for each topic to which something is published that has to wait for its payload. What is published
+/// to that topic meanwhile waits behind it, so that it keeps its order.
+#[derive(Default)]
+pub struct Line {
+    /// How many lines there are: nobody else takes the lock.
+    waiting: AtomicUsize,
+    lines: Mutex<HashMap<Name, VecDeque<Waiting>>>,
+    served: Notify,
+}
+
+struct Waiting {
+    payload: Option<Payload>,
+    batch: Vec<Message>,
+    publish: Publish,
+    reply: oneshot::Sender<Pending>,
+}
+
+impl Line {
+    /// Publishes this message once its payload is there. Inside a tokio runtime only.
+    pub fn join(
+        self: &Arc<Self>,
+        topic: &str,
+        message: Message,
+        payload: Payload,
+        publish: impl FnOnce(Vec<Message>) -> Pending + Send + 'static,
+    ) -> Pending {
+        let mut lines = self.lines.lock();
+        self.push(&mut lines, topic, Some(payload), vec![message], Box::new(publish))
+    }
+    /// Publishes behind those that wait for this topic, or gives the batch back where nobody does.
+    /// # Errors
+    /// The batch: publish it now.
+    pub fn behind(
+        self: &Arc<Self>,
+        topic: &str,
+        batch: Vec<Message>,
+        publish: impl FnOnce(Vec<Message>) -> Pending + Send + 'static,
+    ) -> Result<Pending, Vec<Message>> {
+        if self.is_empty() {
+            return Err(batch);
+        }
+        let mut lines = self.lines.lock();
+        if !lines.contains_key(topic) {
+            return Err(batch);
+        }
+        Ok(self.push(&mut lines, topic, None, batch, Box::new(publish)))
+    }
+    /// Whether nobody waits: one load, for the path of every publish.
+    pub fn is_empty(&self) -> bool {
+        self.waiting.load(Relaxed) == 0
+    }
+    /// Returns once nobody waits any more.
+    pub async fn served(&self) {
+        loop {
+            let mut served = std::pin::pin!(self.served.notified());
+            served.as_mut().enable();
+            if self.is_empty() {
+                return;
+            }
+            served.await;
+        }
+    }
+    fn push(
+        self: &Arc<Self>,
+        lines: &mut HashMap<Name, VecDeque<Waiting>>,
+        topic: &str,
+        payload: Option<Payload>,
+        batch: Vec<Message>,
+        publish: Publish,
+    ) -> Pending {
+        let count = batch.len();
+        let (reply, answer) = oneshot::channel();
+        let line = lines.entry(topic.into()).or_default();
+        if line.len() >= LONGEST {
+            let full =
+                format!("{LONGEST} publishes to `{topic}` wait for its codec already; await some of them");
+            return Pending::ready(refuse(count, &Error::unavailable(full)));
+        }
+        line.push_back(Waiting {
+            payload,
+            batch,
+            publish,
+            reply,
+        });
+        if line.len() == 1 {
+            self.waiting.fetch_add(1, Relaxed);
+            tokio::spawn(Serving(self.clone(), topic.into()).run());
+        }
+        Pending::new(async move {
+            match answer.await {
+                Ok(pending) => pending.await,
+                Err(_) => refuse(count, &Error::closed("the runtime")),
+            }
+        })
+    }
+}
+
+/// Held by the task that serves one line: when it goes away, also with its runtime, nobody is left waiting for it.
+struct Serving(Arc<Line>, Name);
+
+impl Serving {
+    async fn run(self) {
+        let Self(line, topic) = &self;
+        loop {
+            let Some(payload) = line
+                .lines
+                .lock()
+                .get_mut(topic)
+                .and_then(VecDeque::front_mut)
+                .map(|w| w.payload.take())
+            else {
+                return;
+            };
+            let payload = match payload {
+                Some(payload) => Some(payload.await),
+                None => None,
+            };
+            // Under the lock, so that nobody who comes now overtakes those who wait.
+            let mut lines = line.lines.lock();
+            let Some(waiting) = lines.get_mut(topic).and_then(VecDeque::pop_front) else {
+                return;
+            };
+            waiting.go(payload);
+            if lines.get(topic).is_none_or(VecDeque::is_empty) {
+                return drop(lines);
+            }
+        }
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        let Self(line, topic) = self;
+        let left = line.lines.lock().remove(topic);
+        line.waiting.fetch_sub(1, Relaxed);
+        // Whoever waits there learns that the runtime is closed.
+        drop(left);
+        line.served.notify_waiters();
+    }
+}
+
+impl Waiting {
+    fn go(self, payload: Option<Result<Bytes>>) {
+        let Self {
+            mut batch,
+            publish,
+            reply,
+            ..
+        } = self;
+        let pending = match payload {
+            Some(Err(error)) => Pending::ready(refuse(batch.len(), &error)),
+            payload => {
+                if let (Some(Ok(payload)), Some(message)) = (payload, batch.first_mut()) {
+                    message.payload = Some(payload);
+                }
+                publish(batch)
+            }
+        };
+        // Whoever does not wait any more has not taken it back.
+        if let Err(pending) = reply.send(pending) {
+            tokio::spawn(pending);
+        }
+    }
+}
+
+fn refuse<T>(count: usize, error: &Error) -> Vec<Result<T, Unsent>> {
+    (0..count)
+        .map(|_| Err(Unsent::not_stored(error.duplicate())))
+        .collect()
+}
+
+impl fmt::Debug for Line {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Line").field(&self.waiting.load(Relaxed)).finish()
+    }
+}
