@@ -1,12 +1,13 @@
 //! JSON through serde.
 
+use super::scratch::written;
 use bus_core::{Bytes, Codec, Error, ErrorKind, Record, Result, Stateless};
 use serde::{Serialize, de::DeserializeOwned};
 
 /// A value as JSON.
 pub(crate) fn json(value: &(impl Serialize + ?Sized)) -> Result<Bytes> {
     let failed = |e| Error::invalid("the value cannot be written as JSON").source(e);
-    serde_json::to_vec(value).map(Bytes::from).map_err(failed)
+    written(|buffer| serde_json::to_writer(buffer, value)).map_err(failed)
 }
 
 /// The value that a record has as JSON.

@@ -6,6 +6,8 @@ mod json;
 mod msgpack;
 #[cfg(feature = "protobuf")]
 mod protobuf;
+#[cfg(any(feature = "json", feature = "msgpack"))]
+mod scratch;
 
 #[cfg(feature = "json")]
 pub use json::Json;

@@ -1,7 +1,9 @@
 //! MessagePack through serde.
 
+use super::scratch::written;
 use bus_core::{Bytes, Codec, Error, ErrorKind, Record, Result, Stateless};
-use serde::{Serialize, de::DeserializeOwned};
+use rmp_serde::{Deserializer, decode, encode};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 /// [MessagePack](https://msgpack.org): JSON's types in fewer bytes, and bytes as such. Structs are maps with the names of
 /// their fields, so that fields may be added and other languages can read them; content type `application/vnd.msgpack`. A
@@ -33,17 +35,17 @@ impl Stateless for MessagePack {
 impl<T: Serialize + DeserializeOwned> Codec<T> for MessagePack {
     fn encode(&self, value: &T) -> Result<Bytes> {
         let failed = |e| Error::invalid("the value cannot be written as MessagePack").source(e);
-        rmp_serde::to_vec_named(value).map(Bytes::from).map_err(failed)
+        written(|buffer| encode::write_named(buffer, value)).map_err(failed)
     }
     fn decode(&self, record: &Record) -> Result<T> {
         let undecodable = || Error::new(ErrorKind::Undecodable, "payload is not the expected MessagePack");
-        let mut rest = record.payload().unwrap_or(NIL);
-        let value = rmp_serde::from_read(&mut rest).map_err(|e| undecodable().source(e))?;
-        // Whatever stands behind the value would be lost without a word.
-        if rest.is_empty() {
-            Ok(value)
-        } else {
-            Err(undecodable())
+        let mut reader = Deserializer::from_read_ref(record.payload().unwrap_or(NIL));
+        let value = T::deserialize(&mut reader).map_err(|e| undecodable().source(e))?;
+        // Whatever stands behind the value would be lost without a word. The reader does not say what is left; but at the end
+        // there is no marker of a further value.
+        match <()>::deserialize(&mut reader) {
+            Err(decode::Error::InvalidMarkerRead(_)) => Ok(value),
+            _ => Err(undecodable()),
         }
     }
     fn content_type(&self) -> Option<&'static str> {

@@ -43,7 +43,7 @@ mod wait;
 
 pub use engine::docker_engine_answers;
 pub use error::{Error, Result};
-pub use install::{kafka_libs, kcat, python, redis_server};
+pub use install::{kafka_libs, kcat, python, redis_server, valgrind};
 pub use kind::Kind;
 pub use native::{
     Daemon, Disk, Fsync, Kafka, KafkaCluster, KafkaOptions, KafkaPartition, Redis, RedisOptions, RedisPair,

@@ -3,7 +3,7 @@
 use crate::Done;
 use crate::cargo::cargo;
 use crate::step::{output, step, succeed};
-use crate::{features, firewall};
+use crate::{features, firewall, instructions};
 
 /// The checks in the order of their cost; the first failure ends the run.
 pub(crate) fn run() -> Done {
@@ -46,6 +46,7 @@ pub(crate) fn run() -> Done {
         let words = ["doc", "--quiet", "--workspace", "--no-deps", features::EVERYTHING];
         succeed(cargo(words).env("RUSTDOCFLAGS", "-D warnings"))
     })?;
+    step("instructions of the codecs", instructions::run)?;
     if output(&mut cargo(["deny", "--version"])).is_err() {
         eprintln!(
             "check: licences, bans and sources: NOT CHECKED, `cargo install cargo-deny --locked` brings the tool"

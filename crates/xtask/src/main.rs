@@ -8,6 +8,7 @@ mod docker;
 mod faults;
 mod features;
 mod firewall;
+mod instructions;
 mod interrupt;
 mod loom;
 mod matrix;
@@ -43,6 +44,8 @@ enum Command {
     Matrix(matrix::Arguments),
     /// Run every check that needs no server: format, lints, documentation, features, dependencies.
     Check,
+    /// Count the instructions that each codec of the bus adds to the library under it; more than 5 % is an error.
+    Instructions,
     /// See that the tests find deliberate faults, and write the table of them.
     Mutants(mutants::Arguments),
 }
@@ -52,8 +55,10 @@ type Done = Result<(), Box<dyn std::error::Error>>;
 
 fn main() -> ExitCode {
     let command = Arguments::parse().command;
-    if !matches!(command, Command::Check | Command::Faults(_))
-        && let Some(code) = docker::rebuilt()
+    if !matches!(
+        command,
+        Command::Check | Command::Faults(_) | Command::Instructions
+    ) && let Some(code) = docker::rebuilt()
     {
         return code;
     }
@@ -63,6 +68,7 @@ fn main() -> ExitCode {
         Command::Faults(arguments) => faults::run(&arguments),
         Command::Matrix(arguments) => matrix::run(&arguments),
         Command::Check => check::run(),
+        Command::Instructions => instructions::run(),
         Command::Mutants(arguments) => mutants::run(&arguments),
     };
     match done {

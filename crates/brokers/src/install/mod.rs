@@ -14,5 +14,5 @@ pub(crate) use kafka_libs::KAFKA_VERSION;
 pub(crate) use redis_8::redis_server_8;
 
 pub use kafka_libs::kafka_libs;
-pub use programs::{kcat, redis_server};
+pub use programs::{kcat, redis_server, valgrind};
 pub use python::python;

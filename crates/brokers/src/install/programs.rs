@@ -22,3 +22,12 @@ pub fn redis_server() -> Result<PathBuf> {
 pub fn kcat() -> Result<PathBuf> {
     ensure_program("kcat", "kcat")
 }
+
+/// The path of `valgrind`, which counts instructions, installed if it is missing.
+///
+/// # Errors
+///
+/// When it is missing and cannot be installed; the message names the package.
+pub fn valgrind() -> Result<PathBuf> {
+    ensure_program("valgrind", "valgrind")
+}
