@@ -3,7 +3,7 @@
 
 mod common;
 
-use bus_core::{Backend, ErrorKind, Message, Outcome, Start, Unsent};
+use bus_core::{Backend, Error, ErrorKind, Message, Outcome, Start, Unsent};
 use bus_kafka::{Kafka, KafkaConfig};
 use common::*;
 use rdkafka::{
@@ -282,4 +282,52 @@ async fn a_producer_that_failed_for_good_is_replaced() {
         assert!(Instant::now() < deadline, "no new producer");
     }
     publisher.close().await.unwrap();
+}
+
+/// The error that ends a subscription.
+async fn ends(member: &mut Member) -> Error {
+    let ends = async {
+        loop {
+            if let Err(error) = member.subscriber.receive(member.room, &mut Vec::new()).await {
+                break error;
+            }
+        }
+    };
+    tokio::time::timeout(SOON, ends).await.expect("silence")
+}
+
+/// Nothing is read of it any more either, and that brings no error by itself.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_topic_that_may_not_be_looked_at_any_more_ends_the_subscription() {
+    let mock = cluster("t", 1);
+    let config = config_of(&mock).metadata_refresh(Duration::from_secs(1));
+    let kafka = Kafka::connect(config).await.unwrap();
+    publish(&kafka, "t", texts(0..10)).await;
+    let mut member = Member::join(&kafka, source("t", "g", Start::Earliest)).await;
+    member.until_records(10).await;
+    let denied = Code::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED;
+    mock.topic_error("t", denied).unwrap();
+    let error = ends(&mut member).await;
+    assert_eq!(error.kind(), ErrorKind::Denied);
+    assert!(error.to_string().contains(" t: "), "{error}");
+}
+
+/// What is asked for again and again in an outage is refused for good here.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_member_that_may_not_begin_is_denied() {
+    let group = Code::RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED;
+    for request in [
+        RDKafkaApiKey::OffsetFetch,
+        RDKafkaApiKey::OffsetCommit,
+        RDKafkaApiKey::JoinGroup,
+    ] {
+        let mock = cluster("t", 1);
+        let kafka = Kafka::connect(config_of(&mock)).await.unwrap();
+        publish(&kafka, "t", texts(0..1)).await;
+        mock.request_errors(request, &[group]);
+        let mut member = Member::join(&kafka, source("t", "g", Start::Earliest)).await;
+        let error = ends(&mut member).await;
+        assert_eq!(error.kind(), ErrorKind::Denied, "{request:?}: {error}");
+        assert!(error.to_string().contains("the right on this group"), "{error}");
+    }
 }

@@ -4,8 +4,9 @@
 mod common;
 
 use bus_core::{Backend, Bytes, Done, Start, TopicSpec};
-use bus_kafka::Kafka;
-use common::*;
+use bus_kafka::{Kafka, KafkaConfig};
+use bus_proxy::{Filter, Late, Rule};
+use common::{lab::Lab, *};
 use rdkafka::{
     ClientConfig, Offset, TopicPartitionList,
     consumer::{BaseConsumer, CommitMode, Consumer},
@@ -13,6 +14,10 @@ use rdkafka::{
 use std::time::{Duration, Instant};
 
 const ASK: Duration = Duration::from_secs(5);
+/// OffsetFetch.
+const STORED: [i16; 1] = [9];
+/// Metadata: what topics there are.
+const TOPICS: [i16; 1] = [3];
 
 fn consumer(group: &str) -> BaseConsumer {
     let mut config = ClientConfig::new();
@@ -140,4 +145,50 @@ async fn a_group_begins_anew_in_a_topic_that_was_made_again() {
 #[tokio::test(flavor = "multi_thread")]
 async fn with_exactly_once_too() {
     anew(true).await;
+}
+
+/// Whoever waits because a topic cannot be looked at is told so.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_topic_that_cannot_be_looked_at_is_told() {
+    let lab = Lab::start().await;
+    let (topic, group) = (topic(&lab.kafka, 1).await, unique("g"));
+    publish(&lab.kafka, &topic, numbered(10, 1)).await;
+    let mut config = ClientConfig::new();
+    config
+        .set("bootstrap.servers", lab.proxy.address())
+        .set("group.id", &group);
+    let other: BaseConsumer = config.create().unwrap();
+    let mut list = TopicPartitionList::new();
+    list.add_partition_offset(&topic, 0, Offset::Offset(6)).unwrap();
+    list.elements()[0].set_metadata("bus1.AAAAAAAAAAAAAAAAAAAAAQ.");
+    let deadline = Instant::now() + SOON;
+    while let Err(error) = tokio::task::block_in_place(|| other.commit(&list, CommitMode::Sync)) {
+        assert!(Instant::now() < deadline, "{error}");
+    }
+
+    let config = KafkaConfig::new(lab.proxy.address()).client_id("blind");
+    let kafka = Kafka::connect(config).await.unwrap();
+    let from = |keys: [i16; 1]| Filter::kafka(keys).containing("blind");
+    let asked = lab.proxy.delay_next_request(from(STORED), Duration::from_secs(1));
+    let mut member = Member::join(&kafka, source(&topic, &group, Start::Earliest)).await;
+    assert!(asked.begun().await);
+    let hold = Rule::hold_request(from(TOPICS), 1.0, Duration::from_secs(60), Late::Waiting);
+    lab.proxy.change(|faults| faults.rules.push(hold));
+    let told = || kafka.health().err().map(|error| error.to_string());
+    let deadline = Instant::now() + SOON;
+    while !told().is_some_and(|why| why.contains("can be described")) {
+        assert!(Instant::now() < deadline, "nobody is told: {:?}", told());
+        member.step(Duration::from_millis(100)).await;
+    }
+    assert!(member.owned.is_empty());
+    lab.proxy.change(|faults| faults.rules.clear());
+    lab.proxy.reset();
+    member.until_owned(1).await;
+    assert_eq!(member.owned[&0].1, 0, "a position of another topic");
+    let deadline = Instant::now() + SOON;
+    while let Some(why) = told() {
+        assert!(Instant::now() < deadline, "it is still told: {why}");
+        member.step(Duration::from_millis(50)).await;
+    }
+    member.subscriber.close().await.unwrap();
 }

@@ -41,7 +41,7 @@ async fn a_seek_whose_partition_leaves_is_told_to_have_failed() {
     let slow = Rule::hold_request(
         Filter::kafka(LOOK_UP).containing("first"),
         1.0,
-        Duration::from_secs(3),
+        Duration::from_secs(60),
         Late::Waiting,
     );
     lab.proxy.change(|faults| faults.rules.push(slow));
@@ -60,6 +60,7 @@ async fn a_seek_whose_partition_leaves_is_told_to_have_failed() {
     assert_eq!(position, STORED, "nothing was stored by the seek");
     first.until("being told", |m| has_failed(m, moved)).await;
     lab.proxy.change(|faults| faults.rules.clear());
+    lab.proxy.reset();
     second.subscriber.close().await.unwrap();
 
     first.until_owned(2).await;

@@ -173,3 +173,66 @@ async fn a_start_that_is_found_too_late_is_not_stored() {
     late.subscriber.close().await.unwrap();
     other.subscriber.close().await.unwrap();
 }
+
+/// A partition that is not its topic's first is begun by its owner where the first one's looks up the start for too long.
+/// That one then begins what is left, and tells meanwhile what holds it up.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_start_that_is_found_too_late_leaves_out_what_others_have_begun() {
+    let lab = Lab::start().await;
+    let (topic, group) = (topic(&lab.kafka, 2).await, unique("g"));
+    publish(&lab.kafka, &topic, numbered(20, 2)).await;
+    let hold = |client: &str| {
+        let all = Filter::kafka(LOOK_UP).containing(client);
+        Rule::hold_request(all, 1.0, Duration::from_secs(60), Late::Waiting)
+    };
+    let names = ["client-one", "client-two"];
+    lab.proxy.change(|faults| faults.rules.extend(names.map(hold)));
+    let mut members = Vec::new();
+    for name in names {
+        let config = KafkaConfig::new(lab.proxy.address()).client_id(name);
+        let kafka = Kafka::connect(config).await.unwrap();
+        let member = Member::join(&kafka, source(&topic, &group, Start::Latest)).await;
+        members.push((name, kafka, member));
+    }
+    let owner = async |partition: u32| {
+        let group = lab.kafka.admin().group(&group).await.ok()?;
+        let mut owners = group
+            .members
+            .iter()
+            .filter(|m| m.partitions == [(Name::from(topic.as_str()), partition)]);
+        owners.next().map(|m| m.id.clone())
+    };
+    let deadline = Instant::now() + SOON;
+    let first = loop {
+        if let (Some(first), Some(_)) = (owner(0).await, owner(1).await) {
+            break first;
+        }
+        assert!(Instant::now() < deadline, "not shared");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    };
+    let at = members.iter().position(|(name, ..)| first.starts_with(name));
+    let (late, kafka, mut first) = members.swap_remove(at.unwrap());
+    let (_, _, mut other) = members.remove(0);
+
+    // The owner of the other partition begins by itself, and reads and stores in it.
+    lab.proxy.change(|faults| faults.rules = vec![hold(late)]);
+    lab.proxy.reset();
+    other.until_owned(1).await;
+    let (shard, begins, _) = other.owned[&1].clone();
+    assert_eq!(begins, 10);
+    let told = kafka.health().unwrap_err().to_string();
+    assert!(told.contains(&topic) && told.contains("start"), "{told}");
+    publish(&lab.kafka, &topic, numbered(20, 2)).await;
+    other.until_records(10).await;
+    other.ack.commit(vec![done(shard, 13)]).await.remove(0).unwrap();
+
+    // Now the first hears where both end.
+    lab.proxy.change(|faults| faults.rules.clear());
+    lab.proxy.reset();
+    first.until_owned(1).await;
+    assert_eq!(first.owned[&0].1, 20, "a look-up without an answer is no answer");
+    let positions: Vec<u128> = lag(&lab.kafka, &group).await.iter().map(|l| l.position).collect();
+    assert_eq!(positions, [20, 13], "a start over what was read");
+    first.subscriber.close().await.unwrap();
+    other.subscriber.close().await.unwrap();
+}

@@ -2,7 +2,7 @@
 
 use super::{
     part::{Part, Place, State},
-    reader::Reader,
+    reader::{Reader, Wait},
 };
 use crate::native::{List, Part as NativePart};
 use bus_core::Shard;
@@ -44,6 +44,7 @@ impl Reader {
             }
             self.parts.insert(place, Part::new(place, State::Asking));
         }
+        self.first_has_come();
         self.left_since.clear();
         self.suspects.clear();
         self.ask_at = Some(Instant::now());
@@ -97,7 +98,14 @@ impl Reader {
         if now < revoke.deadline && revoke.places.iter().any(owned) {
             return;
         }
-        let waits_for_commit = self.commits.in_flight_for(&revoke.places) && now < revoke.last;
+        // Without a coordinator librdkafka keeps a commit back, and sends it as whatever member there is then.
+        let storing = |wait: &Wait| match wait {
+            Wait::SeekStored(shard, _) => revoke.places.contains(&(shard.topic, shard.partition)),
+            Wait::StartStored(begun) => revoke.places.contains(&begun.place),
+            _ => false,
+        };
+        let waits_for_commit = now < revoke.last
+            && (self.commits.in_flight_for(&revoke.places) || self.waits.values().any(storing));
         // A transaction has bounds of its own.
         let turn = !waits_for_commit && self.take_turn();
         let Some(revoke) = &mut self.revoke else {
@@ -131,9 +139,6 @@ impl Reader {
         }
         for place in places {
             self.parts.remove(place);
-        }
-        if !self.parts.values().any(|p| p.state == State::Asking) {
-            self.tell_held(None);
         }
         self.nudge();
     }
@@ -199,8 +204,9 @@ impl Reader {
         let place = (shard.topic, shard.partition);
         let part = self.parts.get_mut(&place);
         if let Some(part) = part.filter(|p| p.shard == shard && p.state == State::Finding) {
-            part.state = State::Asking;
-            self.ask_at = Some(Instant::now());
+            let now = Instant::now();
+            (part.state, part.since) = (State::Asking, now);
+            self.ask_at = Some(now);
         }
     }
 

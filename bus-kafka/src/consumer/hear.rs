@@ -13,9 +13,11 @@ enum Heard {
     Assigned(Vec<Part>),
     Revoked(Vec<Part>),
     Committed(usize, Option<Failure>, Vec<Part>),
-    Answer(usize, super::begin::Answer),
+    Answer(usize, super::ask::Answer),
     /// Some topic or partition is unknown to a broker.
     TopicDoubt,
+    /// The group or a topic of the subscription may not be read.
+    Refused(Failure),
     Fatal(Failure),
 }
 
@@ -45,8 +47,15 @@ impl Reader {
             Kind::Rebalance if event.code() == Code::ASSIGN_PARTITIONS => Heard::Assigned(event.parts()),
             Kind::Rebalance => Heard::Revoked(event.parts()),
             Kind::Commit => Heard::Committed(event.tag(), event.failure(), event.parts()),
-            Kind::Answer => Heard::Answer(event.tag(), super::begin::Answer::read(event)),
+            Kind::Answer => Heard::Answer(event.tag(), super::ask::Answer::read(event)),
             Kind::Error if event.code() == Code::UNKNOWN_TOPIC_OR_PART => Heard::TopicDoubt,
+            Kind::Error if event.code() == Code::TOPIC_AUTHORIZATION => {
+                event.failure().map_or(Heard::Nothing, Heard::Refused)
+            }
+            // Whoever reads without a group needs no right on the one that librdkafka wants named.
+            Kind::Error if event.code() == Code::GROUP_AUTHORIZATION && self.group.is_some() => {
+                event.failure().map_or(Heard::Nothing, Heard::Refused)
+            }
             _ => {
                 let client = self.group.as_deref().unwrap_or("everyone");
                 match events::common(event, client, &self.health) {
@@ -65,6 +74,9 @@ impl Reader {
             Heard::Committed(tag, failure, parts) => self.committed(tag, failure, &parts),
             Heard::Answer(tag, answer) => self.answered(tag, answer),
             Heard::TopicDoubt => self.watch_at = Instant::now(),
+            Heard::Refused(failure) => {
+                self.refused("subscribing", &failure);
+            }
             Heard::Fatal(fatal) => self.fail(crate::error::classify(
                 "the kafka consumer failed for good",
                 &fatal,

@@ -1,14 +1,15 @@
 //! Positions that are looked up by what they are: the beginning, the end, a time.
 
 use super::{
-    begin::{AGAIN, Beginning},
+    ask::AGAIN,
     part::{Part, Place, State},
     reader::{Reader, Wait},
+    starts::Beginning,
 };
 use crate::{
     admin::{Lookup, Spec},
     error,
-    native::{Failure, List, Offset},
+    native::{Failure, Offset},
 };
 use bus_core::{Bytes, ErrorKind, Result, Shard};
 use std::time::{Duration, Instant};
@@ -81,6 +82,7 @@ impl Reader {
             return;
         }
         tracing::debug!(target: "bus::kafka", ?code, ?purpose, "finding positions again");
+        self.held.failure = Some(error.to_string());
         self.again.push((Instant::now() + AGAIN, purpose, lookup));
     }
 
@@ -100,20 +102,11 @@ impl Reader {
     fn go_on(&mut self, purpose: Purpose, lookup: Lookup) {
         let found = lookup.found;
         match purpose {
-            // Stored now, it would go over what the next owner has stored, or be a position of another topic.
-            Purpose::Start(begun) if !self.is_beginning(&begun) => self.begun(&begun, Instant::now()),
             Purpose::Start(begun) => {
-                let mut list = List::new();
-                for ((topic, partition), offset) in &found {
-                    if let Some(topic) = self.index(topic) {
-                        self.list(&mut list, (topic, *partition), *offset, &[]);
-                    }
-                }
-                let tag = self.tag(Wait::StartStored(begun));
-                if let Err(failure) = self.client.commit(&list, &self.replies, tag) {
-                    self.waits.remove(&tag);
-                    self.start_stored(&begun, Some(failure));
-                }
+                let at = found
+                    .into_iter()
+                    .map(|((_, partition), offset)| (partition, offset));
+                self.start_is(&begun, at.collect());
             }
             Purpose::Open => {
                 let begin = found

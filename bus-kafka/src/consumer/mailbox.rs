@@ -119,6 +119,13 @@ impl Mailbox {
         self.notify.notify_one();
         gauge
     }
+    /// Which topic of its name one is was found out.
+    pub(super) fn identified(&self, topic: u32, id: Option<TopicId>) {
+        let mut inner = self.inner.lock();
+        for lane in inner.lanes.iter_mut().filter(|lane| lane.shard.topic == topic) {
+            lane.topic = lane.topic.or(id);
+        }
+    }
     /// Whether another batch of this lane may be read; if not, the thread is woken when there is room.
     pub(super) fn has_room(&self, gauge: &Gauge) -> bool {
         let room = || gauge.0.load(Ordering::Acquire) < BATCHES && self.bytes.load(Ordering::Acquire) < BYTES;
@@ -325,4 +332,29 @@ fn fitting(batch: &Batch, from: u32, room: Room) -> (std::ops::Range<u32>, usize
         end += 1;
     }
     (from..end, size)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_topic_that_is_known_later_is_stored_with_positions_too() {
+        let (wake, _sleep) = super::super::wake::pair().unwrap();
+        let mail = Mailbox::new(wake);
+        let shard = Shard {
+            topic: 0,
+            partition: 0,
+            epoch: 1,
+        };
+        let other = Shard { topic: 1, ..shard };
+        for shard in [shard, other] {
+            mail.gained(shard, "t".into(), None, (0, Bytes::new()));
+        }
+        let topic = |shard| notes::decode(&mail.metadata(shard, b"")).topic;
+        assert_eq!(topic(shard), None);
+        mail.identified(0, Some((1, 2)));
+        mail.identified(0, Some((1, 3)));
+        assert_eq!((topic(shard), topic(other)), (Some((1, 2)), None));
+    }
 }

@@ -4,7 +4,11 @@
 //! | file | what |
 //! |---|---|
 //! | `reader` | the thread's state and its loop |
-//! | `begin` | where a partition begins: stored offsets, a new group's start |
+//! | `ask` | where the group stands: its stored offsets |
+//! | `starts` | where a new group starts, once for all its members |
+//! | `begin` | partitions begin |
+//! | `suspects` | positions that are another topic's |
+//! | `held` | partitions that do not begin: why, where that takes long |
 //! | `lookup` | positions by what they are: the beginning, the end, a time |
 //! | `hear` | events, copied and acted upon |
 //! | `ends` | where partitions end |
@@ -22,12 +26,14 @@
 //! | `subscriber`, `ack` | the application's halves |
 
 mod ack;
+mod ask;
 mod begin;
 mod commits;
 mod ends;
 mod freeze;
 mod handover;
 mod hear;
+mod held;
 mod intake;
 mod leave;
 mod lookup;
@@ -36,7 +42,9 @@ mod part;
 mod reader;
 mod seek;
 mod session;
+mod starts;
 mod subscriber;
+mod suspects;
 mod transaction;
 mod turn;
 mod wake;

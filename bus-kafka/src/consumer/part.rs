@@ -1,15 +1,19 @@
 //! One partition, as the thread knows it.
 
-use super::mailbox::Gauge;
+use super::{mailbox::Gauge, starts::Found};
 use crate::native::Queue;
 use bus_core::{Bytes, Shard};
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 /// A topic's index in the subscription, and a partition.
 pub(super) type Place = (u32, u32);
 
 pub(super) struct Part {
     pub(super) state: State,
+    /// Since when it has waited to begin; valid in `Asking` and `Starting`.
+    pub(super) since: Instant,
+    /// A start that was found too late to be stored without asking once more.
+    pub(super) found: Option<Found>,
     /// Part of librdkafka's assignment.
     pub(super) assigned: bool,
     /// The last epoch in which it was owned; valid in `Active` and `Leaving`.
@@ -38,6 +42,8 @@ pub(super) struct Part {
 pub(super) enum State {
     /// Assigned by the group; its stored offset is being asked for.
     Asking,
+    /// The group has no position there: its start is being looked up and stored.
+    Starting,
     /// Its position is being looked up or stored.
     Finding,
     /// Owned: records flow.
@@ -59,6 +65,8 @@ impl Part {
     pub(super) fn new(place: Place, state: State) -> Self {
         Self {
             state,
+            since: Instant::now(),
+            found: None,
             assigned: false,
             shard: Shard {
                 topic: place.0,

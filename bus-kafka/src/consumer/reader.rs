@@ -64,9 +64,9 @@ pub(super) struct Reader {
     /// Partitions of each topic, as last seen, and the topic's id.
     pub(super) counts: Vec<u32>,
     pub(super) ids: Vec<Option<TopicId>>,
-    /// Topics in which a position was found that belongs to another one of the name, and what a look at them has to be
-    /// tagged with to be newer; 0: that was looked at.
-    pub(super) suspects: HashMap<u32, usize>,
+    /// Topics in which a position was found that belongs to another one of the name.
+    pub(super) suspects: HashMap<u32, super::suspects::Suspect>,
+    pub(super) held: super::held::Held,
     /// `None`: everyone.
     pub(super) group: Option<Name>,
     /// Whether new partitions belong to this reader of `Everyone`.
@@ -79,7 +79,7 @@ pub(super) struct Reader {
     next_tag: usize,
     /// When stored offsets are to be asked for.
     pub(super) ask_at: Option<Instant>,
-    pub(super) asking: Option<super::begin::Asking>,
+    pub(super) asking: Option<super::ask::Asking>,
     /// Since when a topic's start has been left to the owner of its first partition.
     pub(super) left_since: HashMap<u32, Instant>,
     /// Shards that are being moved.
@@ -112,7 +112,7 @@ pub(super) enum Wait {
     Stored,
     Lookup(Purpose, Lookup),
     /// The positions of a new group in a topic were stored.
-    StartStored(super::begin::Beginning),
+    StartStored(super::starts::Beginning),
     /// The position of a seek of this shard was stored.
     SeekStored(Shard, i64),
     Commit(super::commits::Flight),
@@ -200,6 +200,7 @@ impl Reader {
             config,
             ids: vec![None; topics.len()],
             suspects: HashMap::new(),
+            held: super::held::Held::default(),
             missing: vec![0; topics.len()],
             topics,
             counts,
@@ -344,6 +345,7 @@ impl Reader {
     pub(super) fn fail(&mut self, error: Error) {
         tracing::error!(target: "bus::kafka", "{error}");
         self.void_all();
+        self.tell_held(None);
         self.failed = true;
         self.is_ready(Err(error.duplicate()));
         self.mail.fail(error);
@@ -351,12 +353,15 @@ impl Reader {
     }
 
     fn timers(&mut self, now: Instant) {
-        self.begin_timers(now);
+        self.ask_timers(now);
         self.revoke_timer(now);
         self.session_timer(now);
         self.doubt_timer(now);
         self.watch_timer(now);
         self.pump_commits();
+        if self.group.is_some() {
+            self.held_timer(now);
+        }
     }
 
     /// How long the thread may sleep.

@@ -1,7 +1,7 @@
 //! Moving a partition that is owned: on request, or because its records are gone.
 
 use super::{
-    begin::AGAIN,
+    ask::AGAIN,
     lookup::{ASK, Purpose},
     mailbox::Mailbox,
     part::{Place, State},
@@ -107,6 +107,7 @@ impl Reader {
         match failure {
             _ if !self.is_sought(shard) => {}
             None => self.sought(shard, offset),
+            Some(failure) if self.refused("storing where to go on", &failure) => {}
             Some(_) => self.seek_again(shard, offset),
         }
     }

@@ -310,7 +310,7 @@ impl Reader {
             }
             part.state = match part.state {
                 State::Leaving | State::Void => State::Void,
-                State::Asking | State::Finding | State::Active => {
+                State::Asking | State::Starting | State::Finding | State::Active => {
                     part.asked = 0;
                     self.session.given_up.push(part.shard);
                     State::Finding

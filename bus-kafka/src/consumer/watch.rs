@@ -7,17 +7,19 @@ use super::{
 };
 use crate::{
     admin::{BEGINNING, Lookup, Spec},
+    error,
     native::{Code, Failure, TopicInfo},
 };
 use bus_core::Event;
 use std::time::{Duration, Instant};
 
-/// A topic counts as deleted when so many answers in a row say so: brokers learn of changes one after the other.
-const MISSING: u8 = 2;
+/// A topic counts as deleted, or as another one, when so many answers in a row say so: brokers learn of changes one after
+/// the other.
+pub(super) const TWICE: u8 = 2;
 /// The longest time between two looks: one request a subscription. A member of a topic that was deleted, or made anew, need
 /// not get an error by itself.
 const LONGEST: Duration = Duration::from_secs(10);
-const AGAIN: Duration = Duration::from_millis(200);
+pub(super) const AGAIN: Duration = Duration::from_millis(200);
 /// How soon a topic that could not be looked at is looked at again.
 const SOON: Duration = Duration::from_secs(1);
 
@@ -29,8 +31,12 @@ impl Reader {
         self.watch_at = now + self.config.metadata_refresh.min(LONGEST);
         let tag = self.tag(Wait::Topics);
         let names = self.topics.iter().map(|t| &**t);
-        self.client
-            .describe_topics(names, &self.replies, tag, super::lookup::ASK);
+        // Where partitions wait for it, a late answer is better than none.
+        let limit = match self.suspects.is_empty() {
+            true => super::lookup::ASK,
+            false => LONGEST,
+        };
+        self.client.describe_topics(names, &self.replies, tag, limit);
     }
 
     pub(super) fn watched(&mut self, tag: usize, answer: Result<Vec<TopicInfo>, Failure>) {
@@ -38,30 +44,34 @@ impl Reader {
             Ok(topics) => topics,
             Err(failure) => {
                 tracing::debug!(target: "bus::kafka", code = ?failure.code, "looking at topics: {}", failure.text);
+                self.held.unseen = Some(failure.text);
                 self.look_soon();
                 return;
             }
         };
         self.health.up();
+        self.held.unseen = None;
         for info in topics {
             let Some(topic) = self.index(&info.name) else {
                 continue;
             };
             match info.failure {
                 Some(failure) if failure.code == Code::UNKNOWN_TOPIC_OR_PART => self.absent(topic),
+                // Nothing can be read of it either, and librdkafka gives its partitions up without a word.
+                Some(failure) if failure.code == Code::TOPIC_AUTHORIZATION => {
+                    let what = format!("looking at topic `{}`", info.name);
+                    self.fail(error::of_code(what, failure.code));
+                    return;
+                }
                 Some(failure) => {
                     tracing::debug!(
                         target: "bus::kafka", topic = info.name, code = ?failure.code,
                         "looking at a topic: {}", failure.text
                     );
+                    self.held.unseen = Some(failure.text);
                     self.look_soon();
                 }
-                None => {
-                    if let Some(after) = self.suspects.get_mut(&topic).filter(|after| tag >= **after) {
-                        *after = 0;
-                    }
-                    self.present(topic, &info);
-                }
+                None => self.present(topic, &info, tag),
             }
         }
     }
@@ -75,18 +85,24 @@ impl Reader {
         let seen = &mut self.missing[topic as usize];
         *seen = seen.saturating_add(1);
         match *seen {
-            MISSING => self.topic_lost(topic),
-            ..MISSING => self.watch_at = Instant::now() + AGAIN,
+            TWICE => self.topic_lost(topic),
+            ..TWICE => self.watch_at = Instant::now() + AGAIN,
             _ => {}
         }
     }
 
-    fn present(&mut self, topic: u32, info: &TopicInfo) {
+    fn present(&mut self, topic: u32, info: &TopicInfo, tag: usize) {
         let at = topic as usize;
         self.missing[at] = 0;
-        let before = self.ids[at].replace(info.id);
-        if before.is_some_and(|id| id != info.id) {
-            self.topic_lost(topic);
+        match self.ids[at].replace(info.id) {
+            Some(id) if id == info.id => self.looked(topic, tag),
+            // Nothing was read of the other one, so nothing is lost.
+            Some(_) if !self.has_begun(topic) => self.look_anew(topic),
+            Some(_) => self.topic_lost(topic),
+            None => {
+                self.looked(topic, tag);
+                self.mail.identified(topic, self.id(topic));
+            }
         }
         if info.partitions > self.counts[at] {
             let old = std::mem::replace(&mut self.counts[at], info.partitions);
@@ -98,6 +114,12 @@ impl Reader {
                 self.open_more(topic, old..info.partitions);
             }
         }
+    }
+
+    /// Whether any of its partitions has begun since it was assigned.
+    fn has_begun(&self, topic: u32) -> bool {
+        let mut parts = self.parts.values().filter(|part| part.shard.topic == topic);
+        parts.any(|part| part.shard.epoch > 0)
     }
 
     /// A reader of everything also reads what is added, from its beginning.
