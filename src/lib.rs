@@ -126,5 +126,5 @@ pub mod backend {
     #[cfg(feature = "memory")]
     pub use bus_memory::{Full, Memory, MemoryConfig};
     #[cfg(feature = "redis")]
-    pub use bus_redis::{Redis, RedisConfig};
+    pub use bus_redis::{Password, Redis, RedisConfig, Tls};
 }

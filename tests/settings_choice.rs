@@ -144,10 +144,20 @@ async fn a_backend_that_is_not_there_is_named_with_its_feature() {
     );
 }
 
+#[cfg(all(feature = "redis", not(feature = "redis-tls")))]
+#[tokio::test]
+async fn tls_that_is_not_compiled_in_is_named() {
+    let error = Bus::connect("rediss://:hunter2@127.0.0.1:1")
+        .await
+        .expect_err("a bus");
+    assert_eq!(error.kind(), ErrorKind::Unsupported);
+    assert!(error.message().contains("the `redis-tls` feature"), "{error}");
+}
+
 #[cfg(feature = "redis")]
 #[tokio::test]
 async fn what_redis_cannot_do_yet_is_said_with_what_to_use() {
-    for (scheme, part) in [("rediss", "TLS"), ("redis-cluster", "Cluster")] {
+    for (scheme, part) in [("redis-cluster", "Cluster")] {
         let error = Bus::connect(&format!("{scheme}://:hunter2@h:1"))
             .await
             .expect_err("a bus");

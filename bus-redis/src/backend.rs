@@ -25,7 +25,7 @@ impl Redis {
     /// `Unavailable` where it does not answer within `connect_timeout`, `Denied` where it refuses the user,
     /// `Unsupported` where it is older than 7.0 or a replica, `Conflict` where it would evict records.
     pub async fn connect(config: RedisConfig) -> Result<Self> {
-        let context = Arc::new(Context::new(config));
+        let context = Arc::new(Context::new(config)?);
         preflight::check(&context).await?;
         Ok(Self { context })
     }

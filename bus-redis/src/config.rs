@@ -1,11 +1,12 @@
 //! Where the server is and how the backend behaves.
 
 use crate::{
-    Durability, Password,
+    Durability, Password, Tls,
+    security::PasswordSource,
     servers::{Host, Sentinels, Servers},
 };
-use bus_core::partition::Partitioner;
-use std::time::Duration;
+use bus_core::{Result, partition::Partitioner};
+use std::{future::Future, path::PathBuf, time::Duration};
 
 /// Settings of a [`Redis`](crate::Redis) backend. Every setter consumes and returns it.
 ///
@@ -26,7 +27,8 @@ pub struct RedisConfig {
     pub(crate) servers: Servers,
     pub(crate) database: u32,
     pub(crate) user: Option<String>,
-    pub(crate) password: Option<Password>,
+    pub(crate) password: Option<PasswordSource>,
+    pub(crate) tls: Tls,
     pub(crate) client_id: String,
     pub(crate) ttl: Duration,
     pub(crate) grace: Duration,
@@ -79,6 +81,7 @@ impl RedisConfig {
             database: 0,
             user: None,
             password: None,
+            tls: Tls::default(),
             client_id: "bus".into(),
             ttl: Duration::from_secs(10),
             grace: Duration::from_secs(5),
@@ -103,7 +106,35 @@ impl RedisConfig {
     }
     /// The password; it appears in no error, log line or `Debug`.
     pub fn password(mut self, password: impl Into<Password>) -> Self {
-        self.password = Some(password.into());
+        self.password = Some(PasswordSource::Fixed(password.into()));
+        self
+    }
+    /// A file that holds the password (and nothing else; a line's end behind it does not count), read whenever a
+    /// connection is made: one that was changed there is used without a restart.
+    pub fn password_file(mut self, path: impl Into<PathBuf>) -> Self {
+        self.password = Some(PasswordSource::File(path.into()));
+        self
+    }
+    /// Where to ask for the password whenever a connection is made, within `connect_timeout`: a vault, a token that
+    /// runs out. An error that is transient is tried again.
+    ///
+    /// ```
+    /// # use bus_redis::RedisConfig;
+    /// let config = RedisConfig::new("localhost", 6379).user("billing").password_from(|| async {
+    ///     Ok("from the vault".into())
+    /// });
+    /// ```
+    pub fn password_from<F, A>(mut self, ask: F) -> Self
+    where
+        F: Fn() -> A + Send + Sync + 'static,
+        A: Future<Output = Result<Password>> + Send + 'static,
+    {
+        self.password = Some(PasswordSource::asked(ask));
+        self
+    }
+    /// TLS, towards sentinels too (default: none). It needs the feature `tls`.
+    pub fn tls(mut self, tls: Tls) -> Self {
+        self.tls = tls;
         self
     }
     /// The sentinels' own ACL user (default: their `default` user). Nothing changes where there are no sentinels.

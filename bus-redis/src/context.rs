@@ -7,6 +7,7 @@ use crate::{
     topics::Topics,
     wire::{Link, Topology},
 };
+use bus_core::Result;
 use std::sync::{Arc, atomic::AtomicBool};
 
 /// Settings, the topics' cache, and the connection for occasional calls.
@@ -23,12 +24,14 @@ pub(crate) struct Context {
 }
 
 impl Context {
-    pub(crate) fn new(config: RedisConfig) -> Self {
+    /// # Errors
+    /// As [`Topology::new`].
+    pub(crate) fn new(config: RedisConfig) -> Result<Self> {
         let (config, health) = (Arc::new(config), Arc::new(Health::default()));
-        let topology = Arc::new(Topology::new(config.clone()));
+        let topology = Arc::new(Topology::new(config.clone())?);
         let link = Arc::new(Link::new(topology.clone(), "admin", health.clone()));
         let topics = Topics::new(&config, link.clone());
-        Self {
+        Ok(Self {
             config,
             topology,
             health,
@@ -36,7 +39,7 @@ impl Context {
             topics,
             janitor: Janitor::default(),
             clustered: AtomicBool::new(false),
-        }
+        })
     }
     /// A connection of its own for one part.
     pub(crate) fn link(&self, role: &'static str) -> Link {

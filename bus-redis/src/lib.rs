@@ -32,7 +32,7 @@
 //! were confirmed; it is noticed and reported, not hidden. A start at a time looks at the time of storing, not at timestamps
 //! that publishers set. Topics with `compact` keep the newest entry of each key, whatever their age, and tombstones
 //! until every group has passed them and they are older than the topic's retention (a day where it has none); the
-//! server gives the memory of deleted entries back by whole nodes of about a hundred. TLS and Cluster are not supported
+//! server gives the memory of deleted entries back by whole nodes of about a hundred. Cluster is not supported
 //! yet; the keys of a partition share a hash tag already. With sentinels a failover moves everybody to the new primary,
 //! and what that one lacks is told as after a restart.
 
@@ -50,11 +50,11 @@ mod health;
 mod id;
 mod janitor;
 mod keys;
-mod password;
 mod preflight;
 mod publisher;
 mod retention;
 mod scripts;
+mod security;
 mod servers;
 mod start;
 mod subscriber;
@@ -67,4 +67,4 @@ pub use backend::Redis;
 pub use config::RedisConfig;
 pub(crate) use context::Context;
 pub use durability::Durability;
-pub use password::Password;
+pub use security::{Password, Tls};

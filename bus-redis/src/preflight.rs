@@ -1,22 +1,24 @@
 //! What a server must be, asked once at the start.
 
 use crate::{
-    Context,
+    Context, security,
+    security::probe,
     servers::Servers,
     wire::{Conn, Pipeline, info_field},
 };
 use bus_core::{Error, ErrorKind, Result};
+use tokio::time::Instant;
 
 /// Connects and checks; within twice `connect_timeout`.
 pub(crate) async fn check(context: &Context) -> Result<()> {
     let config = &context.config;
     let address = config.address();
-    let mut conn = match Conn::open(&context.topology, "preflight").await {
+    let mut conn = match open(context).await {
         Ok(conn) => conn,
         Err(error) if error.kind() == ErrorKind::Unavailable => {
             let sentence = format!(
                 "no Redis answers at {address}\ncause: {error}\ntry: {}",
-                advice(&config.servers)
+                advice(&config.servers, context.topology.security().has_tls())
             );
             return Err(Error::unavailable(sentence));
         }
@@ -42,17 +44,54 @@ pub(crate) async fn check(context: &Context) -> Result<()> {
     config.durability.check(conn.version(), field, &address)
 }
 
+/// A first connection. Where the server seems to speak otherwise than was thought, that is found out and told.
+async fn open(context: &Context) -> Result<Conn> {
+    let topology = &context.topology;
+    let opening = Conn::open(topology, "preflight");
+    // Sentinels answer for themselves.
+    let Servers::One(host) = &context.config.servers else {
+        return opening.await;
+    };
+    if topology.security().has_tls() {
+        let mut opening = std::pin::pin!(opening);
+        if let Ok(result) = tokio::time::timeout(probe::HANDSHAKE, &mut opening).await {
+            return result;
+        }
+        let otherwise = async {
+            match probe::speaks_plain(host).await {
+                true => security::speaks_plain(&host.to_string()),
+                false => std::future::pending().await,
+            }
+        };
+        return tokio::select! {
+            result = opening => result,
+            error = otherwise => Err(error),
+        };
+    }
+    let until = Instant::now() + context.config.connect_timeout;
+    let error = match opening.await {
+        Err(error) if error == ErrorKind::Unavailable => error,
+        result => return result,
+    };
+    // No time is left for it where nothing answered at all.
+    match tokio::time::timeout_at(until, probe::speaks_tls(host)).await {
+        Ok(true) => Err(security::wants_tls(&host.to_string())),
+        _ => Err(error),
+    }
+}
+
 /// What to try where nobody answers.
-fn advice(servers: &Servers) -> String {
+fn advice(servers: &Servers, tls: bool) -> String {
+    let tls = if tls { " --tls" } else { "" };
     match servers {
         Servers::One(host) => format!(
-            "`redis-cli -h {} -p {} ping`, look at host and port in the URL, or start one with `redis-server`",
+            "`redis-cli{tls} -h {} -p {} ping`, look at host and port in the URL, or start one with `redis-server`",
             host.name, host.port
         ),
         Servers::Sentinels(sentinels) => sentinels.hosts.first().map_or(String::new(), |host| {
             let (name, port, primary) = (&host.name, host.port, &sentinels.primary);
             format!(
-                "`redis-cli -h {name} -p {port} sentinel get-master-addr-by-name {primary}`, and whether that primary \
+                "`redis-cli{tls} -h {name} -p {port} sentinel get-master-addr-by-name {primary}`, and whether that primary \
                  can be reached from here"
             )
         }),

@@ -1,7 +1,8 @@
 //! Settings as a URL: `redis://user:password@host:6379/0?client.id=x&ttl=10s`.
 
 use crate::{
-    Durability, RedisConfig,
+    Durability, RedisConfig, Tls,
+    security::PasswordSource,
     servers::{Host, Sentinels, Servers},
 };
 use bus_core::{Error, ErrorKind, Result, partition::Partitioner};
@@ -10,10 +11,11 @@ use url::Url;
 
 /// The options of a URL, and their forms.
 const OPTIONS: &str = "client.id, ttl, grace, publish.timeout, connect.timeout, retention, abandoned.after, durability, message.max, partitioner, \
+     username, password, password.file, tls, tls.ca, tls.cert, tls.key, tls.server.name, \
      and with sentinels sentinel.user, sentinel.password";
 
 impl RedisConfig {
-    /// Reads `redis://[user[:password]@]host[:port][/database][?option=value&…]`, or, with sentinels,
+    /// Reads `redis[s]://[user[:password]@]host[:port][/database][?option=value&…]`, or, with sentinels,
     /// `redis-sentinel://[user[:password]@]host[:port],host[:port],…/primary[/database][?option=value&…]`: the hosts are
     /// sentinels (port 26379 unless said), `primary` is what they call the primary, user and password are the primary's.
     ///
@@ -29,13 +31,20 @@ impl RedisConfig {
     /// | `durability` | `memory`, `fsync` or `replicas(n)`: what a confirmed publish survives | `memory` |
     /// | `message.max` | bytes, or with `KiB`, `MiB` | `64MiB` |
     /// | `partitioner` | `murmur2` or `crc32` | `murmur2` |
+    /// | `username`, `password` | who we are, where the URL should not say it in front of the host | none |
+    /// | `password.file` | a file that holds the password, read whenever a connection is made | none |
+    /// | `tls.ca` | a PEM file of the authorities that may have signed the server's certificate | the system's |
+    /// | `tls.cert`, `tls.key` | PEM files of our own certificate and its key | none |
+    /// | `tls.server.name` | the name that the server's certificate must be for | the host |
+    /// | `tls` | `true`: TLS, where the scheme does not say it, as with sentinels | `true` with `rediss://` |
     /// | `sentinel.user` | the sentinels' own ACL user | none |
     /// | `sentinel.password` | the sentinels' own password | none |
     ///
+    /// `ssl_ca_certs`, `ssl_certfile` and `ssl_keyfile` are other names of the files, as in URLs for Python.
     /// A duration is a number with `ms`, `s`, `m`, `h` or `d`. User and password are percent-encoded.
     /// # Errors
     /// `Invalid` for a malformed URL, an unknown option or value (named, with what is known; the password never is),
-    /// `Unsupported` for `rediss://` and `redis-cluster://`.
+    /// `Unsupported` for `redis-cluster://`.
     pub fn from_url(text: &str) -> Result<Self> {
         Self::new("", 6379).merge_url(text)
     }
@@ -47,8 +56,7 @@ impl RedisConfig {
         let (text, others) = first_host(text);
         let url = Url::parse(&text).map_err(|e| malformed(&e.to_string()))?;
         let unsupported = match url.scheme() {
-            "redis" | "redis-sentinel" => None,
-            "rediss" => Some("TLS (`rediss://`) is not supported yet; use `redis://` on a trusted network"),
+            "redis" | "rediss" | "redis-sentinel" => None,
             "redis-cluster" => Some(
                 "Redis Cluster (`redis-cluster://`) is not supported yet; use `redis://` with one primary, \
                  whose streams are named so that they can move to a cluster later",
@@ -64,6 +72,7 @@ impl RedisConfig {
             .ok_or_else(|| malformed("the host is missing"))?;
         let mut path = url.path().trim_matches('/');
         let config = &mut self;
+        config.tls.turn(url.scheme() == "rediss");
         config.servers = match url.scheme() {
             "redis-sentinel" => {
                 let mut hosts = vec![Host::new(host, url.port().unwrap_or(SENTINEL))];
@@ -89,7 +98,7 @@ impl RedisConfig {
             config.user = Some(decode(url.username(), "user")?);
         }
         if let Some(password) = url.password() {
-            config.password = Some(decode(password, "password")?.into());
+            config.password = Some(PasswordSource::Fixed(decode(password, "password")?.into()));
         }
         if !path.is_empty() {
             config.database = path
@@ -136,6 +145,16 @@ impl RedisConfig {
                     "connect.timeout" => self.connect_timeout = time,
                     "abandoned.after" => self.abandoned_after = time,
                     _ => self.retention = time,
+                }
+            }
+            "username" if value.is_empty() => return wrong("a name"),
+            "username" => self.user = Some(value.into()),
+            "password" => self.password = Some(PasswordSource::Fixed(value.into())),
+            "password.file" if value.is_empty() => return wrong("the path of a file"),
+            "password.file" => self.password = Some(PasswordSource::File(value.into())),
+            name if Tls::OPTIONS.contains(&name) => {
+                if let Err(form) = self.tls.set(name, value) {
+                    return wrong(form);
                 }
             }
             "durability" => match durability(value) {
@@ -200,7 +219,7 @@ fn parse_host(text: &str, port: u16) -> Result<Host> {
 
 fn malformed(why: &str) -> Error {
     Error::invalid(format!(
-        "malformed redis URL ({why}); write `redis://[user:password@]host[:6379][/database]`, or \
+        "malformed redis URL ({why}); write `redis[s]://[user:password@]host[:6379][/database]`, or \
          `redis-sentinel://[user:password@]host[:26379],…/primary[/database]`"
     ))
 }
@@ -295,6 +314,26 @@ mod tests {
     }
 
     #[test]
+    fn security_can_be_said_in_a_url() {
+        let tls = Tls::new().ca("a.pem").certificate("c.pem", "k.pem");
+        let expected = RedisConfig::new("h", 6379)
+            .user("app")
+            .password_file("/run/secret")
+            .tls(tls);
+        let python =
+            "ssl_ca_certs=a.pem&ssl_certfile=c.pem&ssl_keyfile=k.pem&ssl_cert_reqs=required&username=app";
+        for url in [
+            "rediss://app@h?password.file=/run/secret&tls.ca=a.pem&tls.cert=c.pem&tls.key=k.pem".to_owned(),
+            format!("redis://h?tls=true&password.file=/run/secret&{python}"),
+        ] {
+            assert_eq!(RedisConfig::from_url(&url).unwrap(), expected);
+        }
+        let named = RedisConfig::from_url("rediss://h?tls.server.name=redis.internal").unwrap();
+        let tls = Tls::new().server_name("redis.internal");
+        assert_eq!(named, RedisConfig::new("h", 6379).tls(tls));
+    }
+
+    #[test]
     fn sentinels_are_named_with_what_they_call_the_primary() {
         let url = "redis-sentinel://app:p%40ss@a:1,[::1]:7000,b/m%20y/3?sentinel.user=s&sentinel.password=p%2Fw&ttl=2s";
         let config = RedisConfig::from_url(url).unwrap();
@@ -327,7 +366,9 @@ mod tests {
             ("redis://u:s3cret@h?client.id=a%20b", "without spaces"),
             ("redis//u:s3cret@h", "malformed"),
             ("http://u:s3cret@h", "scheme is `http`"),
-            ("rediss://u:s3cret@h", "TLS"),
+            ("rediss://u:s3cret@h?ssl_cert_reqs=none", "always checked"),
+            ("rediss://u:s3cret@h?tls.ca=", "PEM file"),
+            ("rediss://u:s3cret@h?tls=false", "leave it out"),
             ("redis-cluster://u:s3cret@h", "Redis Cluster"),
             (
                 "redis-sentinel://u:s3cret@h",

@@ -14,6 +14,17 @@ use std::sync::Arc;
 #[cfg(any(feature = "memory", feature = "kafka", feature = "redis"))]
 use std::time::Duration;
 
+/// Settings of Redis alone, and the options of its URL that they are.
+#[cfg(feature = "redis")]
+const OF_REDIS: [(&str, &str); 6] = [
+    ("redis_username", "username"),
+    ("redis_password", "password"),
+    ("redis_password_file", "password.file"),
+    ("redis_ssl_cafile", "tls.ca"),
+    ("redis_ssl_certfile", "tls.cert"),
+    ("redis_ssl_keyfile", "tls.key"),
+];
+
 impl Settings {
     /// Connects to the backend that is asked for.
     pub(crate) async fn connect(&self) -> Result<Arc<dyn Backend>> {
@@ -212,6 +223,11 @@ impl Settings {
             }
             if let Some(ttl) = self.millis_of(layer, "kafka_session_timeout_ms") {
                 config = config.ttl(ttl);
+            }
+            for (name, option) in OF_REDIS {
+                if let Some(text) = self.text_of(layer, name) {
+                    config = config.option(option, text)?;
+                }
             }
             if url.layer == layer {
                 config = config.merge_url(url.reveal())?;

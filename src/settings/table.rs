@@ -96,6 +96,18 @@ pub(super) const SETTINGS: &[Setting] = settings! {
         "none", "only where brokers ask for a client's certificate";
     "kafka_ssl_keyfile" or "ssl_keyfile", "KAFKA_SSL_KEYFILE", Kind::File, "`KafkaConfig::set`", "ssl.key.location",
         "none", "goes with the certificate";
+    "redis_username", "REDIS_USERNAME", Kind::Text, "`RedisConfig::user`", "",
+        "the server's `default`", "where the URL should hold no login";
+    "redis_password", "REDIS_PASSWORD", Kind::Secret, "`RedisConfig::password`", "",
+        "none", "where the URL should hold no login";
+    "redis_password_file", "REDIS_PASSWORD_FILE", Kind::File, "`RedisConfig::password_file`", "",
+        "none", "read whenever a connection is made: a rotated password needs no restart";
+    "redis_ssl_cafile" or "redis_ssl_ca_certs", "REDIS_SSL_CAFILE" "REDIS_SSL_CA_CERTS", Kind::File, "`Tls::ca`", "",
+        "the system's", "what the rest of the machine trusts";
+    "redis_ssl_certfile", "REDIS_SSL_CERTFILE", Kind::File, "`Tls::certificate`", "",
+        "none", "only where the server asks for a client's certificate";
+    "redis_ssl_keyfile", "REDIS_SSL_KEYFILE", Kind::File, "`Tls::certificate`", "",
+        "none", "goes with the certificate";
 
     // Connections and requests.
     "kafka_client_id" or "client_id", "KAFKA_CLIENT_ID", Kind::Text, "`KafkaConfig::client_id`, `RedisConfig::client_id`", "client.id",

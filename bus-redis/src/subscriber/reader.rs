@@ -332,7 +332,10 @@ impl Reader {
                 self.conn = Some(conn);
             }
             Err(error) if error.is_transient() => self.disconnect(&error),
-            Err(error) => return Err(error),
+            Err(error) => {
+                self.context.health.down(&error);
+                return Err(error);
+            }
         }
         Ok(())
     }

@@ -1,28 +1,21 @@
 //! One connection: commands go into a buffer, replies are read out of one.
 
-use super::{Pipeline, Topology, Value, encode, promotion};
+use super::{Pipeline, Stream, Topology, Value, encode, promotion};
 use crate::{
     RedisConfig,
     error::{broken, classify, silent, unexpected},
     scripts::Script,
+    security::{self, Security},
     servers::Host,
 };
-use bus_core::{Error, Result};
+use bus_core::{Error, ErrorKind, Result};
 use std::{
     future::poll_fn,
     io,
-    pin::Pin,
     sync::Arc,
     task::{Context, Poll, Waker},
 };
-use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::TcpStream,
-    time::timeout,
-};
-
-/// What a connection talks through; one name, so that TLS changes one place.
-type Stream = TcpStream;
+use tokio::{io::ReadBuf, net::TcpStream, time::timeout};
 
 /// Enough that a reply of many records needs few system calls.
 const INPUT: usize = 64 * 1024;
@@ -60,15 +53,24 @@ impl Conn {
         }
     }
 
-    /// Connects to this server.
-    pub(super) async fn dial(config: &RedisConfig, host: &Host, role: &str) -> Result<Self> {
-        let mut conn = Self::connect(host).await?;
-        conn.introduce(config, role).await?;
-        Ok(conn)
+    /// Connects to this server, secured so. What `config` says of servers and security is not looked at.
+    pub(super) async fn dial(
+        host: &Host,
+        security: &Security,
+        config: &RedisConfig,
+        role: &str,
+    ) -> Result<Self> {
+        let mut conn = Self::connect(host, security).await?;
+        match conn.introduce(security, config, role).await {
+            Ok(()) => Ok(conn),
+            // It may be changed where it comes from before the next try.
+            Err(error) if error == ErrorKind::Denied && security.is_renewable() => Err(error.transient(true)),
+            Err(error) => Err(error),
+        }
     }
 
-    /// A connection that nothing was said on.
-    pub(super) async fn connect(host: &Host) -> Result<Self> {
+    /// A connection that nothing was said on; with TLS its handshake is done.
+    pub(super) async fn connect(host: &Host, security: &Security) -> Result<Self> {
         let address: Arc<str> = host.to_string().into();
         let stream = TcpStream::connect((&*host.name, host.port)).await;
         let stream = stream.map_err(|e| broken(&address, "cannot be reached", e))?;
@@ -77,7 +79,7 @@ impl Conn {
             .set_nodelay(true)
             .map_err(|e| broken(&address, "cannot be reached", e))?;
         Ok(Self {
-            stream,
+            stream: security.secure(host, stream).await?,
             address,
             out: Vec::new(),
             written: 0,
@@ -92,12 +94,14 @@ impl Conn {
         })
     }
 
-    async fn introduce(&mut self, config: &RedisConfig, role: &str) -> Result<()> {
+    async fn introduce(&mut self, security: &Security, config: &RedisConfig, role: &str) -> Result<()> {
         let name = format!("{}:{role}", config.client_id);
-        let database = config.database.to_string();
         let mut hello = Pipeline::new();
-        hello.authenticate(config.user.as_deref(), config.password.as_ref());
-        hello.add(&[b"SELECT", database.as_bytes()]);
+        hello.authenticate(security.user(), security.password().await?.as_ref());
+        // Connections begin there, and not every user may choose.
+        if config.database != 0 {
+            hello.add(&[b"SELECT", config.database.to_string().as_bytes()]);
+        }
         hello.add(&[b"CLIENT", b"SETNAME", name.as_bytes()]);
         hello.add(&[b"CLIENT", b"ID"]);
         hello.add(&[b"INFO", b"server"]);
@@ -172,10 +176,7 @@ impl Conn {
     }
     /// Our end's address, which is where a member runs.
     pub(crate) fn local(&self) -> String {
-        self.stream
-            .local_addr()
-            .map(|a| a.to_string())
-            .unwrap_or_default()
+        self.stream.local()
     }
     /// The reply, or the error that it is.
     pub(crate) fn check(&self, reply: Value) -> Result<Value> {
@@ -214,11 +215,16 @@ impl Conn {
     /// Writes what waits and returns when something has come. Cancel-safe: what was written and read stays so.
     pub(crate) async fn exchange(&mut self) -> Result<()> {
         let result = poll_fn(|cx| match self.poll_write(cx) {
-            Err(e) => Poll::Ready(Err(e)),
+            // Who closes a connection may have said why.
+            Err(e) => match self.poll_read(cx) {
+                Poll::Ready(Ok(())) => Poll::Ready(Ok(())),
+                Poll::Ready(Err(why)) if why.kind() == io::ErrorKind::InvalidData => Poll::Ready(Err(why)),
+                _ => Poll::Ready(Err(e)),
+            },
             Ok(()) => self.poll_read(cx),
         })
         .await;
-        result.map_err(|e| broken(&self.address, "closed the connection", e))
+        result.map_err(|e| security::explain(&self.address, e, "closed the connection"))
     }
     /// Writes as much as the socket takes now; the rest leaves with the next [`Conn::exchange`].
     pub(crate) fn flush_now(&mut self) {
@@ -228,7 +234,7 @@ impl Conn {
 
     fn poll_write(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
         while self.written < self.out.len() {
-            match Pin::new(&mut self.stream).poll_write(cx, &self.out[self.written..]) {
+            match self.stream.poll_write(cx, &self.out[self.written..]) {
                 Poll::Ready(Ok(0)) => return Err(io::ErrorKind::WriteZero.into()),
                 Poll::Ready(Ok(n)) => self.written += n,
                 Poll::Ready(Err(e)) => return Err(e),
@@ -238,7 +244,7 @@ impl Conn {
         self.out.clear();
         self.out.shrink_to(KEPT);
         self.written = 0;
-        Ok(())
+        self.stream.send_on(cx)
     }
 
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -251,7 +257,7 @@ impl Conn {
             }
         }
         let mut free = ReadBuf::new(&mut self.input[self.end..]);
-        match Pin::new(&mut self.stream).poll_read(cx, &mut free) {
+        match self.stream.poll_read(cx, &mut free) {
             Poll::Pending => Poll::Pending,
             Poll::Ready(Err(e)) => Poll::Ready(Err(e)),
             Poll::Ready(Ok(())) => match free.filled().len() {

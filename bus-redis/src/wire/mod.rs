@@ -6,11 +6,13 @@ mod link;
 mod pipeline;
 pub(crate) mod promotion;
 mod sentinel;
+mod stream;
 mod topology;
 pub(crate) mod value;
 
 pub(crate) use conn::{Conn, info_field};
 pub(crate) use link::Link;
 pub(crate) use pipeline::Pipeline;
+pub(crate) use stream::Stream;
 pub(crate) use topology::Topology;
 pub(crate) use value::Value;

@@ -26,7 +26,7 @@ pub(super) async fn primary(topology: &Topology, sentinels: &Sentinels, role: &s
     let share = topology.config().connect_timeout / (sentinels.hosts.len() as u32 + 1);
     let (mut last, mut unknown, mut old) = (None, 0, Vec::new());
     for host in &sentinels.hosts {
-        let asked = timeout(share, ask(sentinels, host)).await;
+        let asked = timeout(share, ask(topology, sentinels, host)).await;
         match asked.unwrap_or_else(|_| Err(silent(&host.to_string()))) {
             Ok(Some(named)) if named.epoch < topology.epoch() => old.push(named),
             Ok(Some(named)) => match reach(topology, &named, role).await {
@@ -52,7 +52,7 @@ pub(super) async fn primary(topology: &Topology, sentinels: &Sentinels, role: &s
 }
 
 async fn reach(topology: &Topology, named: &Named, role: &str) -> Result<Conn> {
-    let conn = Conn::dial(topology.config(), &named.host, role).await?;
+    let conn = Conn::dial(&named.host, topology.security(), topology.config(), role).await?;
     if conn.is_replica() {
         return Err(promotion::replica(conn.address()));
     }
@@ -61,8 +61,8 @@ async fn reach(topology: &Topology, named: &Named, role: &str) -> Result<Conn> {
 }
 
 /// What one sentinel says; `None` where it knows no such primary.
-async fn ask(sentinels: &Sentinels, host: &Host) -> Result<Option<Named>> {
-    let mut conn = Conn::connect(host).await?;
+async fn ask(topology: &Topology, sentinels: &Sentinels, host: &Host) -> Result<Option<Named>> {
+    let mut conn = Conn::connect(host, topology.security()).await?;
     let mut pipeline = Pipeline::new();
     pipeline.authenticate(sentinels.user.as_deref(), sentinels.password.as_ref());
     pipeline.add(&[b"SENTINEL", b"MASTER", sentinels.primary.as_bytes()]);

@@ -1,7 +1,7 @@
 //! Where a connection leads to.
 
 use super::{Conn, sentinel};
-use crate::{RedisConfig, servers::Servers};
+use crate::{RedisConfig, security::Security, servers::Servers};
 use bus_core::Result;
 use std::sync::{
     Arc,
@@ -12,24 +12,32 @@ use std::sync::{
 #[derive(Debug)]
 pub(crate) struct Topology {
     config: Arc<RedisConfig>,
+    security: Security,
     /// The highest configuration epoch that a sentinel has named.
     epoch: AtomicU64,
 }
 
 impl Topology {
-    pub(crate) fn new(config: Arc<RedisConfig>) -> Self {
-        Self {
+    /// # Errors
+    /// As [`Security::new`].
+    pub(crate) fn new(config: Arc<RedisConfig>) -> Result<Self> {
+        Ok(Self {
+            security: Security::new(&config)?,
             config,
             epoch: AtomicU64::new(0),
-        }
+        })
     }
     pub(crate) fn config(&self) -> &Arc<RedisConfig> {
         &self.config
     }
+    /// How every connection is secured, those to sentinels too.
+    pub(crate) fn security(&self) -> &Security {
+        &self.security
+    }
     /// A new connection.
     pub(super) async fn dial(&self, role: &str) -> Result<Conn> {
         match &self.config.servers {
-            Servers::One(host) => Conn::dial(&self.config, host, role).await,
+            Servers::One(host) => Conn::dial(host, &self.security, &self.config, role).await,
             Servers::Sentinels(sentinels) => sentinel::primary(self, sentinels, role).await,
         }
     }

@@ -21,6 +21,7 @@
 #[doc = include_str!("../README.md")]
 struct Readme;
 
+mod certificates;
 #[cfg(feature = "docker")]
 mod docker;
 mod engine;
@@ -41,6 +42,7 @@ mod server;
 mod shared;
 mod wait;
 
+pub use certificates::{Authority, Certificate};
 pub use engine::docker_engine_answers;
 pub use error::{Error, Result};
 pub use install::{kafka_libs, kcat, python, redis_server, valgrind};

@@ -18,7 +18,7 @@ const FORBIDDEN: [&str; 8] = [
 ];
 
 /// What only some features of `bus` pull in; any other one, and none at all, must do without.
-const OPTIONAL: [(&str, &[&str]); 15] = [
+const OPTIONAL: [(&str, &[&str]); 16] = [
     ("serde", &["json", "settings", "app", "macros", "msgpack"]),
     ("serde_json", &["json", "app", "macros"]),
     ("config", &["settings", "app", "macros"]),
@@ -29,18 +29,19 @@ const OPTIONAL: [(&str, &[&str]); 15] = [
     ("jiff", &["app", "macros"]),
     ("sha2", &["app", "macros"]),
     ("tower", &["app", "macros"]),
-    ("uuid", &["app", "macros"]),
+    ("uuid", &["app", "macros", "redis", "redis-tls"]),
+    ("tokio-rustls", &["redis-tls"]),
     ("bus-macros", &["macros"]),
     ("metrics", &["metrics"]),
     ("rmp-serde", &["msgpack"]),
     ("prost", &["protobuf"]),
 ];
 
-/// Looks at the tree of each feature beside memory, which brings nothing of its own. The backends bring their clients, and
-/// what those need.
+/// Looks at the tree of each feature beside memory, which brings nothing of its own. Kafka brings its client, and what that
+/// needs.
 fn optional() -> Done {
     for feature in crate::features::of_the_facade()? {
-        if matches!(&*feature, "kafka" | "redis") {
+        if feature == "kafka" {
             continue;
         }
         let with = format!("memory,{feature}");

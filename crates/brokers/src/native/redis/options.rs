@@ -2,8 +2,9 @@
 
 use std::ffi::OsString;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use crate::certificates::{Authority, Certificate};
 use crate::preload::Clock;
 
 /// Which Redis to start.
@@ -35,11 +36,20 @@ pub struct RedisOptions {
     fsync: Option<Fsync>,
     primary: Option<SocketAddr>,
     args: Vec<OsString>,
+    pub(super) password: Option<String>,
+    pub(super) tls: Option<Tls>,
     pub(super) clock: Option<Clock>,
     pub(super) disk: Option<u32>,
     pub(super) power_loss: bool,
     /// What it watches as a sentinel, and how many of them have to agree.
     watched: Option<(String, SocketAddr, usize)>,
+}
+
+/// What a TLS port shows and asks for.
+#[derive(Debug, Clone)]
+pub(super) struct Tls {
+    authority: PathBuf,
+    server: Certificate,
 }
 
 impl RedisOptions {
@@ -65,6 +75,29 @@ impl RedisOptions {
     pub fn fsync(mut self, when: Fsync) -> Self {
         self.fsync = Some(when);
         self
+    }
+
+    /// Opens a second port, which speaks TLS and shows that certificate ([`Redis::tls_socket`](super::Redis::tls_socket)).
+    /// It trusts the same authority, and asks nobody for a certificate unless `tls-auth-clients` is set. 7.0 only: the
+    /// build of 8.2 has no TLS.
+    pub fn tls(mut self, authority: &Authority, server: &Certificate) -> Self {
+        self.tls = Some(Tls {
+            authority: authority.file().to_owned(),
+            server: server.clone(),
+        });
+        self
+    }
+
+    /// Gives the `default` user a password.
+    pub fn password(mut self, password: &str) -> Self {
+        self.password = Some(password.to_owned());
+        self
+    }
+
+    /// An ACL user, as behind `ACL SETUSER`: `billing on >password ~* &* +@all`.
+    pub fn user(self, rule: &str) -> Self {
+        rule.split(' ')
+            .fold(self.arg("--user"), |options, word| options.arg(word))
     }
 
     /// One more setting, such as `maxmemory` and `20mb`; it wins over what is set already.
@@ -121,7 +154,7 @@ impl RedisOptions {
         ))
     }
 
-    pub(super) fn words(self, port: u16, data: &Path) -> Vec<OsString> {
+    pub(super) fn words(self, port: u16, tls_port: Option<u16>, data: &Path) -> Vec<OsString> {
         if self.watched.is_some() {
             let mut words = vec![data.join(SENTINEL_FILE).into(), "--sentinel".into()];
             words.extend(self.args);
@@ -153,6 +186,21 @@ impl RedisOptions {
         if let Some(primary) = self.primary {
             let (host, port) = (primary.ip().to_string(), primary.port().to_string());
             words.extend(["--replicaof", &host, &port].map(Into::into));
+        }
+        if let Some(password) = &self.password {
+            words.extend(["--requirepass", password].map(Into::into));
+        }
+        if let (Some(tls), Some(port)) = (&self.tls, tls_port) {
+            words.extend(["--tls-auth-clients", "no", "--tls-port", &port.to_string()].map(OsString::from));
+            words.extend([
+                "--tls-ca-cert-file".into(),
+                tls.authority.clone().into_os_string(),
+            ]);
+            words.extend([
+                "--tls-cert-file".into(),
+                tls.server.certificate.clone().into_os_string(),
+            ]);
+            words.extend(["--tls-key-file".into(), tls.server.key.clone().into_os_string()]);
         }
         if self.power_loss {
             words.extend(["--auto-aof-rewrite-percentage", "0"].map(Into::into));

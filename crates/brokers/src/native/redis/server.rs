@@ -17,6 +17,8 @@ pub struct Redis {
     daemon: Daemon,
     url: String,
     socket: SocketAddr,
+    tls_socket: Option<SocketAddr>,
+    password: Option<String>,
     synced: Option<Synced>,
 }
 
@@ -28,7 +30,8 @@ impl Redis {
     ///
     /// When the server cannot be installed or does not come up.
     pub fn start(options: RedisOptions) -> Result<Self> {
-        Self::start_at(Place::private(1)?, options)
+        let ports = 1 + usize::from(options.tls.is_some());
+        Self::start_at(Place::private(ports)?, options)
     }
 
     pub(crate) fn start_at(mut place: Place, options: RedisOptions) -> Result<Self> {
@@ -44,24 +47,28 @@ impl Redis {
         let synced = options.power_loss.then(|| Synced::new(&place.dir)).transpose()?;
         let environment = environment(options.clock.as_ref(), synced.as_ref());
         let (url, socket) = (format!("redis://{}", place.address(0)), place.socket(0));
+        let tls_socket = options.tls.as_ref().map(|_| place.socket(1));
+        let password = options.password.clone();
         if let Some(text) = options.file(socket.port(), &data) {
             let file = data.join(SENTINEL_FILE);
             std::fs::write(&file, text).doing(|| format!("writing {}", file.display()))?;
         }
         let launch = Launch {
             program,
-            args: options.words(socket.port(), &data),
+            args: options.words(socket.port(), tls_socket.map(|socket| socket.port()), &data),
             environment,
             dir: place.dir.clone(),
             marker: data.display().to_string(),
         };
-        let asked = url.clone();
+        let asked = with(password.as_deref(), socket);
         let ready = Box::new(move || probe::redis_version(&asked).map(|v| format!("Redis {v}")));
         let daemon = Daemon::start("redis", url.clone(), launch, place, ready)?;
         Ok(Self {
             daemon,
             url,
             socket,
+            tls_socket,
+            password,
             synced,
         })
     }
@@ -76,6 +83,16 @@ impl Redis {
         self.socket
     }
 
+    /// Where it speaks TLS, if it was started with [`RedisOptions::tls`].
+    ///
+    /// # Errors
+    ///
+    /// When it was not.
+    pub fn tls_socket(&self) -> Result<SocketAddr> {
+        let none = || Error::State("start this Redis with RedisOptions::tls()".into());
+        self.tls_socket.ok_or_else(none)
+    }
+
     /// One command on a connection of its own; the reply as text, the elements of an array in lines, empty for
     /// nothing.
     ///
@@ -83,7 +100,7 @@ impl Redis {
     ///
     /// When the server refuses it or does not answer within two seconds.
     pub fn ask(&self, words: &[&str]) -> Result<String> {
-        let reply = probe::redis_ask(&self.url, words);
+        let reply = probe::redis_ask(&with(self.password.as_deref(), self.socket), words);
         reply.map_err(|why| Error::State(format!("redis at {}: {}: {why}", self.url, words.join(" "))))
     }
 
@@ -126,6 +143,14 @@ impl Deref for Redis {
 
     fn deref(&self) -> &Daemon {
         &self.daemon
+    }
+}
+
+/// The address as the `default` user has it.
+fn with(password: Option<&str>, socket: SocketAddr) -> String {
+    match password {
+        Some(password) => format!("redis://:{password}@{socket}"),
+        None => format!("redis://{socket}"),
     }
 }
 
