@@ -71,6 +71,10 @@ impl Line {
     pub fn is_empty(&self) -> bool {
         self.waiting.load(Relaxed) == 0
     }
+    fn close(&self, lines: &mut HashMap<Name, VecDeque<Waiting>>, topic: &str) -> Option<VecDeque<Waiting>> {
+        self.waiting.fetch_sub(1, Relaxed);
+        lines.remove(topic)
+    }
     /// Returns once nobody waits any more.
     pub async fn served(&self) {
         loop {
@@ -106,7 +110,12 @@ impl Line {
         });
         if line.len() == 1 {
             self.waiting.fetch_add(1, Relaxed);
-            tokio::spawn(Serving(self.clone(), topic.into()).run());
+            let serving = Serving {
+                line: self.clone(),
+                topic: topic.into(),
+                over: false,
+            };
+            tokio::spawn(serving.run());
         }
         Pending::new(async move {
             match answer.await {
@@ -118,33 +127,40 @@ impl Line {
 }
 
 /// Held by the task that serves one line: when it goes away, also with its runtime, nobody is left waiting for it.
-struct Serving(Arc<Line>, Name);
+struct Serving {
+    line: Arc<Line>,
+    topic: Name,
+    /// Whether its line is closed: one of this name belongs to somebody else from then on.
+    over: bool,
+}
 
 impl Serving {
-    async fn run(self) {
-        let Self(line, topic) = &self;
-        loop {
-            let Some(payload) = line
+    async fn run(mut self) {
+        while !self.over {
+            let payload = match self
+                .line
                 .lines
                 .lock()
-                .get_mut(topic)
+                .get_mut(&self.topic)
                 .and_then(VecDeque::front_mut)
-                .map(|w| w.payload.take())
-            else {
-                return;
+            {
+                Some(first) => first.payload.take(),
+                None => return,
             };
             let payload = match payload {
                 Some(payload) => Some(payload.await),
                 None => None,
             };
             // Under the lock, so that nobody who comes now overtakes those who wait.
-            let mut lines = line.lines.lock();
-            let Some(waiting) = lines.get_mut(topic).and_then(VecDeque::pop_front) else {
+            let mut lines = self.line.lines.lock();
+            let Some(waiting) = lines.get_mut(&self.topic).and_then(VecDeque::pop_front) else {
                 return;
             };
             waiting.go(payload);
-            if lines.get(topic).is_none_or(VecDeque::is_empty) {
-                return drop(lines);
+            if lines.get(&self.topic).is_none_or(VecDeque::is_empty) {
+                // Under the same lock: who joins after it begins a line of his own.
+                self.line.close(&mut lines, &self.topic);
+                self.over = true;
             }
         }
     }
@@ -152,12 +168,12 @@ impl Serving {
 
 impl Drop for Serving {
     fn drop(&mut self) {
-        let Self(line, topic) = self;
-        let left = line.lines.lock().remove(topic);
-        line.waiting.fetch_sub(1, Relaxed);
-        // Whoever waits there learns that the runtime is closed.
-        drop(left);
-        line.served.notify_waiters();
+        if !self.over {
+            let left = self.line.close(&mut self.line.lines.lock(), &self.topic);
+            // Whoever waits there learns that the runtime is closed.
+            drop(left);
+        }
+        self.line.served.notify_waiters();
     }
 }
 
@@ -194,5 +210,35 @@ fn refuse<T>(count: usize, error: &Error) -> Vec<Result<T, Unsent>> {
 impl fmt::Debug for Line {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Line").field(&self.waiting.load(Relaxed)).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Outcome;
+
+    /// A line that ends while another publish joins is not taken for the line of the next.
+    #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+    async fn whoever_joins_as_a_line_ends_is_served() {
+        const EACH: usize = 20_000;
+        let line = Arc::new(Line::default());
+        let publisher = |line: Arc<Line>| async move {
+            for n in 0..EACH {
+                let stored = |batch: Vec<Message>| {
+                    assert_eq!(batch[0].payload.as_deref(), Some(&b"late"[..]));
+                    Pending::ready(vec![Ok(Outcome::Disabled)])
+                };
+                let payload = Box::pin(async { Ok(Bytes::from_static(b"late")) });
+                let told = line.join("t", Message::default(), payload, stored).await;
+                assert!(told[0].is_ok(), "{n}: {:?}", told[0]);
+            }
+        };
+        let publishers: Vec<_> = (0..4).map(|_| tokio::spawn(publisher(line.clone()))).collect();
+        for publisher in publishers {
+            publisher.await.unwrap();
+        }
+        line.served().await;
+        assert!(line.is_empty() && line.lines.lock().is_empty());
     }
 }
