@@ -97,7 +97,10 @@ impl Reader {
         match self.ids[at].replace(info.id) {
             Some(id) if id == info.id => self.looked(topic, tag),
             // Nothing was read of the other one, so nothing is lost.
-            Some(_) if !self.has_begun(topic) => self.look_anew(topic),
+            Some(_) if !self.has_begun(topic) => {
+                self.counts[at] = self.counts[at].min(info.partitions);
+                self.look_anew(topic);
+            }
             Some(_) => self.topic_lost(topic),
             None => {
                 self.looked(topic, tag);
