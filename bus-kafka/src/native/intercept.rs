@@ -88,6 +88,8 @@ pub(super) fn watch<W: Witness>(witness: &Arc<W>, conf: &Conf) {
     }
 }
 
+/// # Safety
+/// librdkafka calls it with a client that it is making, and `witness` is a `W` that outlives that client.
 unsafe extern "C" fn on_new<W: Witness>(
     rk: *mut rd_kafka_t,
     _: *const rd_kafka_conf_t,
@@ -103,6 +105,9 @@ unsafe extern "C" fn on_new<W: Witness>(
 }
 
 /// On a thread of librdkafka's, when a request was written to its socket as a whole.
+///
+/// # Safety
+/// `witness` is a live `W`.
 unsafe extern "C" fn on_sent<W: Witness>(
     _: *mut rd_kafka_t,
     _: c_int,
@@ -121,6 +126,9 @@ unsafe extern "C" fn on_sent<W: Witness>(
 }
 
 /// On a thread of librdkafka's, when a request has its answer, or will get none, which is an error.
+///
+/// # Safety
+/// `witness` is a live `W`.
 unsafe extern "C" fn on_answered<W: Witness>(
     _: *mut rd_kafka_t,
     _: c_int,
