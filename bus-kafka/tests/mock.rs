@@ -3,7 +3,7 @@
 
 mod common;
 
-use bus_core::{Backend, Error, ErrorKind, Message, Outcome, Start, Unsent};
+use bus_core::{Backend, ErrorKind, Message, Outcome, Start, Unsent};
 use bus_kafka::{Kafka, KafkaConfig};
 use common::*;
 use rdkafka::{
@@ -284,18 +284,6 @@ async fn a_producer_that_failed_for_good_is_replaced() {
     publisher.close().await.unwrap();
 }
 
-/// The error that ends a subscription.
-async fn ends(member: &mut Member) -> Error {
-    let ends = async {
-        loop {
-            if let Err(error) = member.subscriber.receive(member.room, &mut Vec::new()).await {
-                break error;
-            }
-        }
-    };
-    tokio::time::timeout(SOON, ends).await.expect("silence")
-}
-
 /// Nothing is read of it any more either, and that brings no error by itself.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_topic_that_may_not_be_looked_at_any_more_ends_the_subscription() {
@@ -307,7 +295,7 @@ async fn a_topic_that_may_not_be_looked_at_any_more_ends_the_subscription() {
     member.until_records(10).await;
     let denied = Code::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED;
     mock.topic_error("t", denied).unwrap();
-    let error = ends(&mut member).await;
+    let error = member.ends().await;
     assert_eq!(error.kind(), ErrorKind::Denied);
     assert!(error.to_string().contains(" t: "), "{error}");
 }
@@ -326,7 +314,7 @@ async fn a_member_that_may_not_begin_is_denied() {
         publish(&kafka, "t", texts(0..1)).await;
         mock.request_errors(request, &[group]);
         let mut member = Member::join(&kafka, source("t", "g", Start::Earliest)).await;
-        let error = ends(&mut member).await;
+        let error = member.ends().await;
         assert_eq!(error.kind(), ErrorKind::Denied, "{request:?}: {error}");
         assert!(error.to_string().contains("the right on this group"), "{error}");
     }

@@ -5,8 +5,8 @@ pub(crate) mod chain;
 pub(crate) mod lab;
 
 use bus_core::{
-    Ack, Backend, Batch, Bytes, Done, Event, Message, Name, Outcome, Record, Room, Scope, Shard, Source,
-    Start, Subscriber, TopicSpec,
+    Ack, Backend, Batch, Bytes, Done, Error, Event, Message, Name, Outcome, Record, Room, Scope, Shard,
+    Source, Start, Subscriber, TopicSpec,
 };
 use bus_kafka::{Kafka, KafkaConfig};
 use std::{
@@ -285,6 +285,19 @@ impl Member {
         }
     }
 
+    /// The error that ends the subscription, within [`SOON`].
+    pub(crate) async fn ends(&mut self) -> Error {
+        let ends = async {
+            loop {
+                if let Err(error) = self.subscriber.receive(self.room, &mut Vec::new()).await {
+                    break error;
+                }
+            }
+        };
+        tokio::time::timeout(SOON, ends)
+            .await
+            .expect("it goes on in silence")
+    }
     pub(crate) async fn until_owned(&mut self, partitions: usize) {
         self.until(&format!("owning {partitions} partitions"), |m| {
             m.owned.len() == partitions
