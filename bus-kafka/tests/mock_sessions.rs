@@ -12,7 +12,11 @@ use rdkafka::{
     producer::DefaultProducerContext,
     types::{RDKafkaApiKey, RDKafkaRespErr as Code},
 };
-use std::time::{Duration, Instant};
+use std::{
+    io::Write,
+    sync::{Arc, Mutex},
+    time::{Duration, Instant},
+};
 
 /// How late answers come: longer than it takes to give up.
 const LATE: Duration = Duration::from_secs(14);
@@ -24,12 +28,45 @@ const GROUP: [RDKafkaApiKey; 3] = [
     RDKafkaApiKey::OffsetCommit,
 ];
 
+/// What librdkafka has to say of its group: nothing else tells what state it is in.
+#[derive(Clone, Default)]
+struct Lines(Arc<Mutex<Vec<u8>>>);
+
+impl Lines {
+    fn record() -> Self {
+        let lines = Self::default();
+        let writer = lines.clone();
+        let log = tracing_subscriber::fmt().with_env_filter("librdkafka=debug,bus=info");
+        log.with_writer(move || writer.clone()).with_ansi(false).init();
+        lines
+    }
+    async fn until(&self, text: &str) {
+        let deadline = Instant::now() + SOON;
+        while !String::from_utf8_lossy(&self.0.lock().unwrap()).contains(text) {
+            assert!(Instant::now() < deadline, "librdkafka does not say {text:?}");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+}
+
+impl Write for Lines {
+    fn write(&mut self, line: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(line);
+        std::io::stderr().write(line)
+    }
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_answer_that_is_an_error_is_none() {
-    log();
+    let lines = Lines::record();
     let mock: MockCluster<'static, DefaultProducerContext> = MockCluster::new(1).unwrap();
     mock.create_topic("t", 1, 1).unwrap();
-    let config = KafkaConfig::new(mock.bootstrap_servers()).session_timeout(Duration::from_secs(6));
+    let config = KafkaConfig::new(mock.bootstrap_servers())
+        .session_timeout(Duration::from_secs(6))
+        .set("debug", "cgrp");
     let kafka = Kafka::connect(config).await.unwrap();
     publish(&kafka, "t", numbered(10, 1)).await;
     let mut member = Member::join(&kafka, source("t", "g", Start::Earliest)).await;
@@ -51,8 +88,7 @@ async fn an_answer_that_is_an_error_is_none() {
         RDKafkaApiKey::Heartbeat,
         &[Code::RD_KAFKA_RESP_ERR_REBALANCE_IN_PROGRESS],
     );
-    // Two heartbeats later it has begun.
-    tokio::time::sleep(Duration::from_secs(2)).await;
+    lines.until("Rejoining group").await;
     mock.broker_round_trip_time(1, LATE).unwrap();
     member.until("giving it up", |m| m.lost.contains(&shard)).await;
 
