@@ -6,11 +6,7 @@ mod common;
 use bus_core::{Backend, Error, ErrorKind, Event, Message, Room, Start};
 use bus_kafka::{Kafka, KafkaConfig};
 use common::*;
-use rdkafka::{
-    ClientConfig, Offset, TopicPartitionList,
-    admin::{AdminClient, AdminOptions},
-    client::DefaultClientContext,
-};
+use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use std::{
     io::{BufRead, BufReader, Write},
     process::{Child, Command, Stdio},
@@ -297,21 +293,6 @@ async fn a_dropped_subscriber_leaves_its_group() {
     second.leave().await;
 }
 
-async fn delete_records(topic: &str, before: i64) {
-    let admin: AdminClient<DefaultClientContext> = ClientConfig::new()
-        .set("bootstrap.servers", brokers())
-        .create()
-        .unwrap();
-    let mut offsets = TopicPartitionList::new();
-    offsets
-        .add_partition_offset(topic, 0, Offset::Offset(before))
-        .unwrap();
-    admin
-        .delete_records(&offsets, &AdminOptions::new())
-        .await
-        .unwrap();
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn removed_records_are_reported_with_their_range() {
     let kafka = kafka().await;
@@ -327,7 +308,9 @@ async fn removed_records_are_reported_with_their_range() {
     member.until_records(100).await;
     assert!(member.ack.commit(vec![done(member.shard(0), 10)]).await[0].is_ok());
     member.subscriber.close().await.unwrap();
-    delete_records(&topic, 40).await;
+    bus_brokers::delete_records(&brokers(), &topic, [(0, 40)])
+        .await
+        .unwrap();
 
     let mut member = Member::join(&kafka, source(&topic, &group, Start::Latest)).await;
     member.until_records(60).await;

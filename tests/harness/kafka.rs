@@ -11,7 +11,7 @@ use bus_core::{
     conformance::{Harness, Private},
 };
 use rdkafka::{
-    ClientConfig, Offset, TopicPartitionList,
+    ClientConfig,
     admin::{AdminClient, AdminOptions},
     client::DefaultClientContext,
     error::{KafkaError, RDKafkaErrorCode},
@@ -88,15 +88,8 @@ impl Harness for OnKafka {
     }
     /// `DeleteRecords`, as `kafka-delete-records.sh` does it.
     async fn trim(&self, topic: &str, partition: u32, before: u128) -> Result<()> {
-        let failed = |e: KafkaError| Error::unavailable("deleting records").source(e);
-        let mut list = TopicPartitionList::new();
-        list.add_partition_offset(topic, partition as i32, Offset::Offset(before as i64))
-            .map_err(failed)?;
-        let deleted = self.admin()?.delete_records(&list, &AdminOptions::new()).await;
-        for element in deleted.map_err(failed)?.elements() {
-            element.error().map_err(failed)?;
-        }
-        Ok(())
+        let deleted = bus_brokers::delete_records(&self.address, topic, [(partition, before as i64)]).await;
+        deleted.map_err(|e| Error::unavailable("a client of another program").source(e))
     }
     /// Kafka refuses that itself while the group has members.
     async fn destroy(&self, group: &str, _topic: &str) -> Result<()> {

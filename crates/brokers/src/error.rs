@@ -86,6 +86,14 @@ pub enum Error {
     /// Something was found in a state that this crate does not write.
     #[error("{0}")]
     State(String),
+    /// A broker would not do what an administrator asked of it.
+    #[error("{doing}: {why}")]
+    Refused {
+        /// What was being done, and where.
+        doing: String,
+        /// What the broker or its client said.
+        why: String,
+    },
 }
 
 /// Puts what was being done before an I/O error.

@@ -36,6 +36,8 @@ mod preload;
 mod probe;
 mod process;
 mod record;
+#[cfg(feature = "kafka-client")]
+mod records;
 mod report;
 mod say;
 mod server;
@@ -53,6 +55,8 @@ pub use native::{
 };
 pub use paths::target_dir;
 pub use preload::Clock;
+#[cfg(feature = "kafka-client")]
+pub use records::delete_records;
 pub use report::{REPORT_VARIABLE, passed};
 pub use server::{Origin, Server};
 pub use shared::{down, shared, status, stop, up};

@@ -4,8 +4,6 @@ use crate::{server::Server, stage::PARTITIONS};
 use bus_core::conformance::Failure;
 use rdkafka::{
     ClientConfig, Offset, TopicPartitionList,
-    admin::{AdminClient, AdminOptions},
-    client::DefaultClientContext,
     consumer::{BaseConsumer, CommitMode, Consumer},
 };
 use std::{collections::BTreeMap, time::Duration};
@@ -30,15 +28,13 @@ impl Foreign {
             address: kafka.inner_address().to_string(),
         })
     }
-    fn config(&self) -> ClientConfig {
-        let mut config = ClientConfig::new();
-        config.set("bootstrap.servers", &self.address);
-        config
-    }
     /// A consumer that names the group and never joins it.
     fn consumer(&self, group: &str) -> Result<BaseConsumer, Failure> {
-        let mut config = self.config();
-        config.set("group.id", group).set("enable.auto.commit", "false");
+        let mut config = ClientConfig::new();
+        config
+            .set("bootstrap.servers", &self.address)
+            .set("group.id", group)
+            .set("enable.auto.commit", "false");
         config.create().map_err(Failure::new)
     }
     /// What a group has stored in a topic: offset and metadata, by partition.
@@ -79,16 +75,8 @@ impl Foreign {
         topic: &str,
         offsets: &BTreeMap<u32, i64>,
     ) -> Result<(), Failure> {
-        let mut list = TopicPartitionList::new();
-        for (partition, offset) in offsets {
-            list.add_partition_offset(topic, *partition as i32, Offset::Offset(*offset))
-                .map_err(Failure::new)?;
-        }
-        let admin: AdminClient<DefaultClientContext> = self.config().create().map_err(Failure::new)?;
-        let deleted = admin.delete_records(&list, &AdminOptions::new()).await;
-        for element in deleted.map_err(Failure::new)?.elements() {
-            element.error().map_err(Failure::new)?;
-        }
-        Ok(())
+        let offsets = offsets.iter().map(|(partition, offset)| (*partition, *offset));
+        let deleted = bus_brokers::delete_records(&self.address, topic, offsets).await;
+        deleted.map_err(Failure::new)
     }
 }
