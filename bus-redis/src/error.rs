@@ -2,6 +2,10 @@
 
 use bus_core::{Error, ErrorKind};
 
+/// What to do about a right that is not there.
+const LACKING: &str =
+    "the user lacks a right: grant it with `ACL SETUSER`, by the rule in docs/connecting.md";
+
 /// The error behind a reply that is an error, or `None` where it only asks to look again.
 pub(crate) fn classify(address: &str, reply: &str) -> Error {
     let code = reply.split(' ').next().unwrap_or_default();
@@ -61,6 +65,7 @@ pub(crate) fn classify(address: &str, reply: &str) -> Error {
             true,
             "it is out of memory: raise `maxmemory`, or let consumers catch up so that old records can be trimmed",
         ),
+        "EXECABORT" if reply.contains("NOPERM") => (ErrorKind::Denied, false, LACKING),
         "EXECABORT" => (ErrorKind::Unavailable, true, "it refused a transaction"),
         "NOAUTH" => (
             ErrorKind::Denied,
@@ -72,17 +77,17 @@ pub(crate) fn classify(address: &str, reply: &str) -> Error {
             false,
             "it refuses user or password: correct them in the URL",
         ),
-        "NOPERM" => (
-            ErrorKind::Denied,
-            false,
-            "the user lacks a right: grant it with `ACL SETUSER`",
-        ),
+        "NOPERM" => (ErrorKind::Denied, false, LACKING),
         "WRONGTYPE" => (
             ErrorKind::Conflict,
             false,
             "a key that the bus needs holds something else: rename that key or the topic",
         ),
         "NOGROUP" => (ErrorKind::GroupMissing, false, "the group was destroyed"),
+        // A script's command that this user may not use, as 7.0 and later versions say it.
+        _ if reply.contains("user executing the script can't") || reply.contains("ACL failure in script") => {
+            (ErrorKind::Denied, false, LACKING)
+        }
         _ if reply.contains("no such key") => (ErrorKind::TopicMissing, false, "the stream was deleted"),
         _ if reply.contains("max number of clients") => (ErrorKind::Unavailable, true, "raise `maxclients`"),
         _ if reply.contains("called without any password configured") => (
@@ -92,7 +97,8 @@ pub(crate) fn classify(address: &str, reply: &str) -> Error {
         ),
         _ => (ErrorKind::Other, false, ""),
     };
-    let reply = reply.trim();
+    // What follows is the number of a script that nobody has.
+    let reply = reply.split(" script: ").next().unwrap_or_default().trim();
     let sentence = match advice {
         "" => format!("redis at {address} answered `{reply}`"),
         advice => format!("redis at {address} answered `{reply}`: {advice}"),
@@ -165,6 +171,21 @@ mod tests {
                 false,
             ),
             ("NOPERM this user has no permissions", ErrorKind::Denied, false),
+            (
+                "EXECABORT Transaction discarded because of: NOPERM this user has no permissions",
+                ErrorKind::Denied,
+                false,
+            ),
+            (
+                "ERR The user executing the script can't run this command or subcommand script: e3fd, on @user_script:1.",
+                ErrorKind::Denied,
+                false,
+            ),
+            (
+                "ERR ACL failure in script: No permissions to access a key script: 4e44, on @user_script:1.",
+                ErrorKind::Denied,
+                false,
+            ),
             ("ERR max number of clients reached", ErrorKind::Unavailable, true),
             ("ERR unknown command", ErrorKind::Other, false),
         ] {

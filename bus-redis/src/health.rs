@@ -1,6 +1,6 @@
 //! What is known of the server, without asking it.
 
-use bus_core::{Error, Result};
+use bus_core::{Error, ErrorKind, Result};
 use parking_lot::Mutex;
 
 /// The last thing that went wrong with the connection, until something goes right.
@@ -8,9 +8,17 @@ use parking_lot::Mutex;
 pub(crate) struct Health(Mutex<Option<Error>>);
 
 impl Health {
-    /// An answer came. Logged when it is the first one after a failure.
+    /// An answer came. Logged when it is the first one after a failure. That somebody was not let in stays true
+    /// meanwhile: connections outlive a password.
     pub(crate) fn up(&self) {
-        if let Some(error) = self.0.lock().take() {
+        self.well(|error| *error != ErrorKind::Denied);
+    }
+    /// A new connection was made.
+    pub(crate) fn connected(&self) {
+        self.well(|_| true);
+    }
+    fn well(&self, over: impl Fn(&Error) -> bool) {
+        if let Some(error) = self.0.lock().take_if(|error| over(error)) {
             tracing::info!(after = %error, "redis answers again");
         }
     }

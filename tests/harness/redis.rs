@@ -39,6 +39,10 @@ impl OnRedis {
         };
         Self::at(&super::address(variable), kind)
     }
+    /// An oldest supported server at this URL, which is the caller's own.
+    pub(crate) fn near(address: &str) -> Self {
+        Self::at(address, Kind::Redis7)
+    }
     fn at(address: &str, kind: Kind) -> Self {
         let url = Url::parse(address).unwrap_or_else(|e| panic!("{address} is no URL: {e}"));
         let host = url.host_str().unwrap_or("127.0.0.1").to_owned();

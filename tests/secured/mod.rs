@@ -10,7 +10,8 @@ use uuid::Uuid;
 
 /// What is known must be told at once: far less than any timeout of a connection.
 const AT_ONCE: Duration = Duration::from_secs(3);
-const PATIENCE: Duration = Duration::from_secs(20);
+/// How long anything may take.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A topic that nobody else has.
 pub(crate) fn topic() -> Topic<Vec<u8>, Raw> {
@@ -19,15 +20,19 @@ pub(crate) fn topic() -> Topic<Vec<u8>, Raw> {
 
 /// The bus publishes, reads and commits: over every kind of connection that it makes.
 pub(crate) async fn works(bus: &Bus) {
-    let topic = topic();
+    works_with(bus, &topic()).await;
+}
+
+/// The same with a topic that is not there yet.
+pub(crate) async fn works_with(bus: &Bus, topic: &Topic<Vec<u8>, Raw>) {
     bus.ensure_topics([topic.spec()]).await.unwrap();
     // More than a TLS record holds, and than a socket's buffer.
     let large = vec![b'x'; 3 << 20];
     for payload in [&b"small"[..], &large, b""] {
-        let outcome = bus.publish(&topic, &payload.to_vec()).key("k").await.unwrap();
+        let outcome = bus.publish(topic, &payload.to_vec()).key("k").await.unwrap();
         assert!(matches!(outcome, Outcome::Stored(_)), "{outcome:?}");
     }
-    let mut readers = bus.subscribe(&topic, "readers").await.unwrap();
+    let mut readers = bus.subscribe(topic, "readers").await.unwrap();
     let mut lengths = Vec::new();
     while lengths.len() < 3 {
         let next = tokio::time::timeout(PATIENCE, readers.next()).await;
@@ -40,6 +45,15 @@ pub(crate) async fn works(bus: &Bus) {
     let lag = bus.admin().lag("readers").await;
     assert!(lag.is_ok(), "{lag:?}");
     assert!(bus.health().is_ok());
+}
+
+/// Waits until it holds.
+pub(crate) async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+    let begun = Instant::now();
+    while !holds().await {
+        assert!(begun.elapsed() < PATIENCE, "{what}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
 }
 
 /// The error of a call that must fail, and soon.

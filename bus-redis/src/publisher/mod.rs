@@ -13,7 +13,10 @@ mod recovery;
 mod state;
 mod task;
 
-use crate::{Context, wire::Conn};
+use crate::{
+    Context,
+    wire::{Conn, Pipeline},
+};
 use async_trait::async_trait;
 use bus_core::{Error, Message, Outcome, Pending, Publisher, Result, Unsent};
 use call::Call;
@@ -42,21 +45,29 @@ pub(crate) struct RedisPublisher {
 impl RedisPublisher {
     /// Connects, and finds out how to be idempotent with this user's rights.
     pub(crate) async fn start(context: Arc<Context>) -> Result<Self> {
-        let mut conn = Conn::open(&context.topology, "publish").await?;
-        conn.load_scripts().await?;
+        let mut conn = Self::open(&context).await?;
         // Nobody has this number, so the answer only says whether we might.
-        let form = match conn
-            .ask(&[b"CLIENT", b"KILL", b"ID", b"9223372036854775807"])
-            .await
-        {
-            Ok(_) => Form::Transaction,
-            Err(error) if error.is_transient() => return Err(error),
-            Err(error) => {
-                tracing::info!(%error, "publishing through scripts, because `CLIENT KILL` is not allowed");
+        let mut tried = Pipeline::of(&[b"CLIENT", b"KILL", b"ID", b"9223372036854775807"]);
+        // Without the right to it, what is to be one transaction would be carried out piece by piece.
+        tried.add(&[b"MULTI"]).add(&[b"EXEC"]);
+        let replies = conn.call(&tried).await?.into_iter();
+        let form = match replies.map(|reply| conn.check(reply)).find_map(Result::err) {
+            None => Form::Transaction,
+            Some(error) if error.is_transient() => return Err(error),
+            Some(error) => {
+                tracing::info!(%error, "publishing through scripts, because `MULTI` or `CLIENT KILL` is not allowed");
+                // That one may be within a transaction that it may not end.
+                conn = Self::open(&context).await?;
                 Form::Script
             }
         };
         Ok(Self::with(context, conn, form))
+    }
+
+    async fn open(context: &Context) -> Result<Conn> {
+        let mut conn = Conn::open(&context.topology, "publish").await?;
+        conn.load_scripts().await?;
+        Ok(conn)
     }
 
     fn with(context: Arc<Context>, conn: Conn, form: Form) -> Self {

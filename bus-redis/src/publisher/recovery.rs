@@ -29,8 +29,8 @@ impl Task {
         if conn.is_replica() {
             return Err(promotion::replica(conn.address()));
         }
+        self.context.health.connected();
         self.recover(&mut conn).await?;
-        self.context.health.up();
         Ok(conn)
     }
 

@@ -328,7 +328,7 @@ impl Reader {
             // It answers reads, out of a history that may be another's.
             Ok(conn) if conn.is_replica() => self.disconnect(&promotion::replica(conn.address())),
             Ok(conn) => {
-                self.context.health.up();
+                self.context.health.connected();
                 self.conn = Some(conn);
             }
             Err(error) if error.is_transient() => self.disconnect(&error),

@@ -8,7 +8,7 @@ use crate::{
     security::{self, Security},
     servers::Host,
 };
-use bus_core::{Error, ErrorKind, Result};
+use bus_core::{ErrorKind, Result};
 use std::{
     future::poll_fn,
     io,
@@ -305,17 +305,6 @@ impl Conn {
             }
         }
         Ok(replies)
-    }
-    /// [`Conn::call`] of one command; a reply that is an error is one.
-    pub(crate) async fn ask(&mut self, words: &[&[u8]]) -> Result<Value> {
-        encode::command(&mut self.out, words);
-        loop {
-            if let Some((value, length)) = Value::parse(self.input()).map_err(Error::from)? {
-                self.consume(length);
-                return self.check(value);
-            }
-            self.exchange().await?;
-        }
     }
 }
 

@@ -66,6 +66,7 @@ impl Link {
         }
         let result = async {
             let mut conn = Conn::open(&self.topology, self.role).await?;
+            self.health.connected();
             if other(&conn) {
                 return Ok((conn, Vec::new()));
             }
