@@ -121,6 +121,10 @@ impl fmt::Debug for Draft {
 /// reads a record by himself. Subscriptions do this for what they deliver. Cancel-safe.
 /// # Errors
 /// What the codec says.
+#[allow(
+    clippy::manual_async_fn,
+    reason = "that it may move between threads is promised, also where the value may not"
+)]
 pub fn decode_when_ready<'a, T: 'a, C: crate::Codec<T>>(
     codec: &'a C,
     record: &'a crate::Record,

@@ -114,6 +114,16 @@ fn nearly(log: &[Logged], partition: u32, end: u128) -> bool {
     end < 1 << 62 && last.is_none_or(|last| end - last < 10_000)
 }
 
+/// How often the stored position of a partition was further back than before.
+pub(crate) fn steps_back(seen: &[Stored]) -> usize {
+    let mut last: HashMap<u32, u128> = HashMap::new();
+    let back = |s: &&Stored| {
+        last.insert(s.partition, s.next)
+            .is_some_and(|before| s.next < before)
+    };
+    seen.iter().filter(back).count()
+}
+
 /// Looks at a group's stored positions again and again.
 #[derive(Debug)]
 pub(crate) struct Watch {

@@ -2,8 +2,9 @@
 //! to go. That brings messages again and skips none, and what does not move goes on.
 
 use crate::{
+    observer::steps_back,
     server::Server,
-    stage::{PARTITIONS, Stage},
+    stage::Stage,
     test::{Numbers, Test},
 };
 use bus_core::conformance::Failure;
@@ -71,15 +72,7 @@ pub(crate) async fn run(test: &Test) -> Result<Numbers, Failure> {
     let mut numbers = stage.finish().await?;
     let counters = proxy.counters();
     let stall = stage.evidence()?.stall(begin, until, |_| true);
-    let seen = stage.stored();
-    let of = |partition| seen.iter().filter(move |s| s.partition == partition);
-    let back = |p| {
-        of(p)
-            .zip(of(p).skip(1))
-            .filter(|(before, after)| after.next < before.next)
-            .count()
-    };
-    numbers.add("position went back", (0..PARTITIONS).map(back).sum::<usize>());
+    numbers.add("position went back", steps_back(&stage.stored()));
     numbers.add("joined", moves - left);
     numbers.add("left", left);
     numbers.add("lost answers", counters.dropped_replies);
