@@ -51,6 +51,8 @@ struct FromRedisStreamsGuide;
 #[doc = include_str!("../docs/testing.md")]
 struct TestingGuide;
 pub mod layer;
+#[cfg(feature = "registry")]
+pub mod registry;
 #[cfg(feature = "app")]
 pub mod router;
 #[cfg(feature = "app")]
@@ -107,6 +109,10 @@ pub use codec::Json;
 pub use codec::MessagePack;
 #[cfg(feature = "protobuf")]
 pub use codec::Protobuf;
+#[cfg(feature = "registry")]
+pub use codec::RegistryJson;
+#[cfg(all(feature = "registry", feature = "protobuf"))]
+pub use codec::RegistryProtobuf;
 /// What messages of the codec [`Protobuf`] are written with.
 #[cfg(feature = "protobuf")]
 pub use prost;

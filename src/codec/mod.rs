@@ -6,6 +6,10 @@ mod json;
 mod msgpack;
 #[cfg(feature = "protobuf")]
 mod protobuf;
+#[cfg(feature = "registry")]
+mod registry_json;
+#[cfg(all(feature = "registry", feature = "protobuf"))]
+mod registry_protobuf;
 #[cfg(any(feature = "json", feature = "msgpack"))]
 mod scratch;
 
@@ -19,3 +23,7 @@ pub(crate) use json::json;
 pub use msgpack::MessagePack;
 #[cfg(feature = "protobuf")]
 pub use protobuf::Protobuf;
+#[cfg(feature = "registry")]
+pub use registry_json::RegistryJson;
+#[cfg(all(feature = "registry", feature = "protobuf"))]
+pub use registry_protobuf::RegistryProtobuf;

@@ -67,6 +67,9 @@ impl Settings {
             "kafka_bootstrap_servers",
             "kafka_backend",
             "kafka_schema_registry_url",
+            "kafka_schema_registry_user",
+            "kafka_schema_registry_password",
+            "kafka_schema_registry_cafile",
         ];
         let of_core = |ours: &str| ours.contains("Defaults::") || ours.contains("Settings::");
         let unused: Vec<_> = SETTINGS

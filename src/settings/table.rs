@@ -80,6 +80,12 @@ pub(super) const SETTINGS: &[Setting] = settings! {
         "none", "where an application runs is not ours to guess";
     "kafka_schema_registry_url" or "schema_registry_url", "KAFKA_SCHEMA_REGISTRY_URL", Kind::Url(&["http", "https"]), "`Settings::schema_registry_url`", "",
         "none", "needed by schema codecs only";
+    "kafka_schema_registry_user" or "schema_registry_user", "KAFKA_SCHEMA_REGISTRY_USER", Kind::Text, "`RegistryConfig::login`", "",
+        "none", "only where a registry asks for a login; a URL may have one of its own";
+    "kafka_schema_registry_password" or "schema_registry_password", "KAFKA_SCHEMA_REGISTRY_PASSWORD", Kind::Secret, "`RegistryConfig::login`", "",
+        "none", "goes with the user";
+    "kafka_schema_registry_cafile" or "schema_registry_cafile", "KAFKA_SCHEMA_REGISTRY_CAFILE", Kind::File, "`RegistryConfig::ca_file`", "",
+        "the system's", "what the rest of the machine trusts";
 
     // Security.
     "kafka_security_protocol" or "security_protocol", "KAFKA_SECURITY_PROTOCOL", Kind::OneOf(super::security::PROTOCOLS), "`KafkaConfig::set`", "security.protocol",

@@ -194,6 +194,18 @@ impl Settings {
     pub fn schema_registry_url(&self) -> Option<&str> {
         self.text("kafka_schema_registry_url")
     }
+    /// The schema registry's user, and its password.
+    #[cfg(feature = "registry")]
+    pub(crate) fn registry_login(&self) -> (Option<&str>, Option<&str>) {
+        (
+            self.text("kafka_schema_registry_user"),
+            self.text("kafka_schema_registry_password"),
+        )
+    }
+    #[cfg(feature = "registry")]
+    pub(crate) fn registry_ca_file(&self) -> Option<&str> {
+        self.text("kafka_schema_registry_cafile")
+    }
     /// What publishes and subscriptions begin with, on every backend.
     pub fn defaults(&self) -> Defaults {
         let mut defaults = Defaults::default()

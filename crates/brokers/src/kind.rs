@@ -9,18 +9,22 @@ pub enum Kind {
     Redis,
     /// A Redis with the commands of 8.2 (`XACKDEL`, `XDELEX`, `WAITAOF`).
     Redis8,
+    /// A schema registry that speaks Confluent's protocol: Apicurio.
+    Registry,
 }
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Kafka, Self::Redis, Self::Redis8];
+    pub const ALL: [Self; 4] = [Self::Kafka, Self::Redis, Self::Redis8, Self::Registry];
 
-    /// The environment variable with its address: `host:port` for Kafka, `redis://host:port` for Redis.
+    /// The environment variable with its address: `host:port` for Kafka, `redis://host:port` for Redis, `http://host:port/path`
+    /// for the registry.
     pub const fn variable(self) -> &'static str {
         match self {
             Self::Kafka => "BUS_TEST_KAFKA",
             Self::Redis => "BUS_TEST_REDIS",
             Self::Redis8 => "BUS_TEST_REDIS_8",
+            Self::Registry => "BUS_TEST_REGISTRY",
         }
     }
 
@@ -30,14 +34,16 @@ impl Kind {
             Self::Kafka => "kafka",
             Self::Redis => "redis",
             Self::Redis8 => "redis-8",
+            Self::Registry => "registry",
         }
     }
 
-    /// The backend that talks to it.
+    /// The backend that talks to it, or `registry`.
     pub const fn backend(self) -> &'static str {
         match self {
             Self::Kafka => "kafka",
             Self::Redis | Self::Redis8 => "redis",
+            Self::Registry => "registry",
         }
     }
 
@@ -47,18 +53,22 @@ impl Kind {
             Self::Kafka => 19_092,
             Self::Redis => 16_379,
             Self::Redis8 => 16_879,
+            Self::Registry => 18_081,
         }
     }
 
     /// Its version at that address, as people write it, or why it does not answer.
     ///
-    /// Kafka's protocol does not tell a version, so a Kafka that somebody else started has none.
+    /// Kafka's protocol does not tell a version, nor a registry's, so what somebody else started has none.
     pub(crate) fn probe(self, address: &str) -> Result<String, String> {
         match self {
             Self::Kafka => {
                 crate::probe::kafka_brokers(address).map(|_| "Kafka of unknown version".to_owned())
             }
             Self::Redis | Self::Redis8 => crate::probe::redis_version(address).map(|v| format!("Redis {v}")),
+            Self::Registry => {
+                crate::probe::registry(address).map(|()| "schema registry of unknown version".to_owned())
+            }
         }
     }
 }

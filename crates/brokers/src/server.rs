@@ -30,7 +30,7 @@ impl Origin {
 pub struct Server {
     /// What it is.
     pub kind: Kind,
-    /// `host:port` for Kafka, `redis://host:port` for Redis: the value of [`Kind::variable`].
+    /// `host:port` for Kafka, `redis://host:port` for Redis, a URL for the registry: the value of [`Kind::variable`].
     pub address: String,
     /// Where it came from.
     pub origin: Origin,

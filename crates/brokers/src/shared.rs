@@ -4,7 +4,7 @@ use std::fs::File;
 
 use crate::error::{Error, Result};
 use crate::kind::Kind;
-use crate::native::{self, Kafka, Place, Redis, RedisOptions, RedisVersion};
+use crate::native::{self, Kafka, Place, Redis, RedisOptions, RedisVersion, SchemaRegistry};
 use crate::record::{Host, Record};
 use crate::say::say;
 use crate::server::{Origin, Server};
@@ -177,6 +177,7 @@ fn natively(kind: Kind) -> Result<()> {
             RedisOptions::new().version(RedisVersion::V8),
         )?
         .keep(),
+        Kind::Registry => SchemaRegistry::start_at(Place::shared(kind, 1)?)?.keep(),
     }
 }
 

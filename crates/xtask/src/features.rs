@@ -5,7 +5,7 @@ use crate::step::output;
 
 /// What the workspace is linted, documented and tested with: every feature of ours, without those of `bus-kafka` that
 /// build or need another native library (TLS, Kerberos, a system librdkafka).
-pub(crate) const EVERYTHING: &str = "--features=bus/kafka,bus/redis-tls,bus/metrics,bus/macros,bus/testing,bus/msgpack,bus/protobuf,bus-core/conformance";
+pub(crate) const EVERYTHING: &str = "--features=bus/kafka,bus/redis-tls,bus/metrics,bus/macros,bus/testing,bus/msgpack,bus/protobuf,bus/json-schema,bus-core/conformance";
 
 /// Every feature of the package `bus` but `default`; the empty string stands for none at all.
 pub(crate) fn of_the_facade() -> Result<Vec<String>, Box<dyn std::error::Error>> {

@@ -18,23 +18,56 @@ const FORBIDDEN: [&str; 8] = [
 ];
 
 /// What only some features of `bus` pull in; any other one, and none at all, must do without.
-const OPTIONAL: [(&str, &[&str]); 16] = [
-    ("serde", &["json", "settings", "app", "macros", "msgpack"]),
-    ("serde_json", &["json", "app", "macros"]),
-    ("config", &["settings", "app", "macros"]),
-    ("dotenvy", &["settings", "app", "macros"]),
-    ("secrecy", &["settings", "app", "macros"]),
-    ("strsim", &["settings", "app", "macros"]),
-    ("base64", &["app", "macros"]),
+const OPTIONAL: [(&str, &[&str]); 22] = [
+    (
+        "serde",
+        &[
+            "json",
+            "settings",
+            "app",
+            "macros",
+            "msgpack",
+            "registry",
+            "json-schema",
+        ],
+    ),
+    (
+        "serde_json",
+        &["json", "app", "macros", "registry", "json-schema"],
+    ),
+    (
+        "config",
+        &["settings", "app", "macros", "registry", "json-schema"],
+    ),
+    (
+        "dotenvy",
+        &["settings", "app", "macros", "registry", "json-schema"],
+    ),
+    (
+        "secrecy",
+        &["settings", "app", "macros", "registry", "json-schema"],
+    ),
+    (
+        "strsim",
+        &["settings", "app", "macros", "registry", "json-schema"],
+    ),
+    ("base64", &["app", "macros", "registry", "json-schema"]),
     ("jiff", &["app", "macros"]),
     ("sha2", &["app", "macros"]),
     ("tower", &["app", "macros"]),
     ("uuid", &["app", "macros", "redis", "redis-tls"]),
-    ("tokio-rustls", &["redis-tls"]),
+    ("tokio-rustls", &["redis-tls", "registry", "json-schema"]),
     ("bus-macros", &["macros"]),
     ("metrics", &["metrics"]),
     ("rmp-serde", &["msgpack"]),
     ("prost", &["protobuf"]),
+    ("hyper", &["registry", "json-schema"]),
+    ("hyper-rustls", &["registry", "json-schema"]),
+    ("rustls", &["redis-tls", "registry", "json-schema"]),
+    ("schemars", &["json-schema"]),
+    // Never: TLS is rustls with ring.
+    ("aws-lc-rs", &[]),
+    ("openssl-sys", &[]),
 ];
 
 /// Looks at the tree of each feature beside memory, which brings nothing of its own. Kafka brings its client, and what that

@@ -30,6 +30,7 @@ impl ServerImage {
         let (command, environment) = match kind {
             Kind::Kafka => (Vec::new(), kafka(host, port)),
             Kind::Redis | Kind::Redis8 => (redis(port), Vec::new()),
+            Kind::Registry => (Vec::new(), vec![("QUARKUS_HTTP_PORT".into(), port.to_string())]),
         };
         Self {
             name,
@@ -82,6 +83,7 @@ fn variable(kind: Kind) -> &'static str {
         Kind::Kafka => "BUS_TEST_KAFKA_IMAGE",
         Kind::Redis => "BUS_TEST_REDIS_IMAGE",
         Kind::Redis8 => "BUS_TEST_REDIS_8_IMAGE",
+        Kind::Registry => "BUS_TEST_REGISTRY_IMAGE",
     }
 }
 
@@ -90,6 +92,7 @@ fn default(kind: Kind) -> &'static str {
         Kind::Kafka => "apache/kafka:4.3.0",
         Kind::Redis => "redis:7.0",
         Kind::Redis8 => "redis:8.2",
+        Kind::Registry => "apicurio/apicurio-registry-mem:2.6.13.Final",
     }
 }
 

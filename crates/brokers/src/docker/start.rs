@@ -39,17 +39,18 @@ fn run(kind: Kind) -> Result<()> {
     let address = match kind {
         Kind::Kafka => format!("{host}:{port}"),
         Kind::Redis | Kind::Redis8 => format!("redis://{host}:{port}"),
+        Kind::Registry => format!("http://{host}:{port}{}", crate::native::REGISTRY_PATH),
     };
     let mut seen = String::new();
     let answer = wait::poll(ANSWER, || kind.probe(&address).map_err(|why| seen = why).ok());
     let Some(answer) = answer else {
         return Err(docker(kind, format!("{reference} does not answer: {seen}")));
     };
-    // Kafka's protocol tells no version; the image's name does.
-    let version = if kind == Kind::Kafka {
-        format!("Kafka of {reference}")
-    } else {
-        answer
+    // The protocols of Kafka and of registries tell no version; the image's name does.
+    let version = match kind {
+        Kind::Kafka => format!("Kafka of {reference}"),
+        Kind::Registry => format!("schema registry of {reference}"),
+        Kind::Redis | Kind::Redis8 => answer,
     };
     remember(
         kind,

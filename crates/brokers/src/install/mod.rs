@@ -1,6 +1,7 @@
 //! What the native servers and the tests need from outside, each installed once and only where that needs no
 //! question: jars and wheels go below the target directory, system packages are installed by root alone.
 
+mod apicurio;
 mod apt;
 mod command;
 mod kafka_libs;
@@ -8,6 +9,7 @@ mod programs;
 mod python;
 mod redis_8;
 
+pub(crate) use apicurio::{APICURIO_VERSION, apicurio};
 pub(crate) use apt::ensure as ensure_program;
 pub(crate) use command::{run, tail};
 pub(crate) use kafka_libs::KAFKA_VERSION;

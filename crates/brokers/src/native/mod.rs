@@ -5,6 +5,7 @@ mod disk;
 mod kafka;
 mod place;
 mod redis;
+mod registry;
 
 pub use daemon::Daemon;
 pub use disk::Disk;
@@ -15,3 +16,6 @@ pub use redis::{Fsync, Redis, RedisOptions, RedisPair, RedisSentinels, RedisVers
 #[cfg(feature = "docker")]
 pub(crate) use kafka::Listeners;
 pub(crate) use place::Place;
+#[cfg(feature = "docker")]
+pub(crate) use registry::PATH as REGISTRY_PATH;
+pub use registry::SchemaRegistry;

@@ -3,8 +3,10 @@
 mod connect;
 mod kafka;
 mod redis;
+mod registry;
 mod wire;
 
 pub(crate) use connect::connect;
 pub(crate) use kafka::{kafka_brokers, kafka_partitions};
 pub(crate) use redis::{redis_ask, redis_version};
+pub(crate) use registry::registry;
