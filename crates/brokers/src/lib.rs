@@ -47,11 +47,11 @@ mod wait;
 pub use certificates::{Authority, Certificate};
 pub use engine::docker_engine_answers;
 pub use error::{Error, Result};
-pub use install::{kafka_libs, kcat, python, redis_server, valgrind};
+pub use install::{kafka_libs, kcat, openssl, python, redis_server, valgrind};
 pub use kind::Kind;
 pub use native::{
-    Daemon, Disk, Fsync, Kafka, KafkaCluster, KafkaOptions, KafkaPartition, Redis, RedisOptions, RedisPair,
-    RedisSentinels, RedisVersion, SchemaRegistry, sweep,
+    Daemon, Disk, Fsync, Kafka, KafkaCluster, KafkaListener, KafkaOperation, KafkaOptions, KafkaPartition,
+    KafkaResource, Redis, RedisOptions, RedisPair, RedisSentinels, RedisVersion, SchemaRegistry, sweep,
 };
 pub use paths::target_dir;
 pub use preload::Clock;

@@ -103,6 +103,7 @@ fn kafka(host: &str, port: u16) -> Vec<(String, String)> {
         bind: "0.0.0.0".into(),
         advertised: format!("{host}:{port}"),
         ports: [port, port + 1, port + 2],
+        more: Vec::new(),
         voters: format!("1@127.0.0.1:{}", port + 1),
     };
     let lines = KafkaOptions::new().lines(&listeners, "/tmp/kafka-data".as_ref());

@@ -5,6 +5,7 @@ mod apicurio;
 mod apt;
 mod command;
 mod kafka_libs;
+mod openssl;
 mod programs;
 mod python;
 mod redis_8;
@@ -16,5 +17,6 @@ pub(crate) use kafka_libs::KAFKA_VERSION;
 pub(crate) use redis_8::redis_server_8;
 
 pub use kafka_libs::kafka_libs;
+pub use openssl::openssl;
 pub use programs::{kcat, redis_server, valgrind};
 pub use python::python;

@@ -9,7 +9,9 @@ mod registry;
 
 pub use daemon::Daemon;
 pub use disk::Disk;
-pub use kafka::{Kafka, KafkaCluster, KafkaOptions, KafkaPartition};
+pub use kafka::{
+    Kafka, KafkaCluster, KafkaListener, KafkaOperation, KafkaOptions, KafkaPartition, KafkaResource,
+};
 pub use place::sweep;
 pub use redis::{Fsync, Redis, RedisOptions, RedisPair, RedisSentinels, RedisVersion};
 

@@ -14,7 +14,7 @@ const VERSION: i16 = 1;
 const CORRELATION: i32 = 7;
 /// Far more than the metadata of a test's topics.
 const LARGEST: usize = 1 << 20;
-const NO_SENSE: &str = "not a Kafka answer";
+pub(super) const NO_SENSE: &str = "not a Kafka answer";
 
 /// How many brokers the cluster behind `host:port` has, or why it does not answer.
 pub(crate) fn kafka_brokers(address: &str) -> Result<usize, String> {
@@ -32,10 +32,15 @@ pub(crate) fn kafka_partitions(address: &str, topic: &str) -> Result<Vec<KafkaPa
 }
 
 fn ask(address: &str, topic: Option<&str>) -> Result<Vec<u8>, String> {
+    exchange(address, &request(topic))
+}
+
+/// Sends a request and reads its answer, correlation id first.
+pub(super) fn exchange(address: &str, request: &[u8]) -> Result<Vec<u8>, String> {
     // "host:port,host:port" is what clients take; the first one speaks for the cluster.
     let first = address.split(',').next().unwrap_or(address);
     let mut stream = connect(first)?;
-    stream.write_all(&request(topic)).map_err(|e| e.to_string())?;
+    stream.write_all(request).map_err(|e| e.to_string())?;
     let mut size = [0; 4];
     stream.read_exact(&mut size).map_err(|e| e.to_string())?;
     let size = usize::try_from(i32::from_be_bytes(size))
@@ -48,21 +53,28 @@ fn ask(address: &str, topic: Option<&str>) -> Result<Vec<u8>, String> {
 
 fn request(topic: Option<&str>) -> Vec<u8> {
     let mut body = Vec::new();
-    body.extend(METADATA.to_be_bytes());
-    body.extend(VERSION.to_be_bytes());
-    body.extend(CORRELATION.to_be_bytes());
-    text(&mut body, "bus-brokers");
     // A list of topics; an empty one asks for none.
     body.extend(i32::from(topic.is_some()).to_be_bytes());
     if let Some(topic) = topic {
         text(&mut body, topic);
     }
-    let mut frame = (body.len() as i32).to_be_bytes().to_vec();
+    frame(METADATA, VERSION, &body)
+}
+
+/// A request with its head, which says its length first.
+pub(super) fn frame(key: i16, version: i16, body: &[u8]) -> Vec<u8> {
+    let mut head = Vec::new();
+    head.extend(key.to_be_bytes());
+    head.extend(version.to_be_bytes());
+    head.extend(CORRELATION.to_be_bytes());
+    text(&mut head, "bus-brokers");
+    let mut frame = ((head.len() + body.len()) as i32).to_be_bytes().to_vec();
+    frame.extend(head);
     frame.extend(body);
     frame
 }
 
-fn text(body: &mut Vec<u8>, text: &str) {
+pub(super) fn text(body: &mut Vec<u8>, text: &str) {
     body.extend((text.len() as i16).to_be_bytes());
     body.extend(text.as_bytes());
 }

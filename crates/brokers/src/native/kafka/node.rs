@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::Command;
 
 use super::{KafkaOptions, Listeners};
-use crate::error::{Doing, Result};
+use crate::error::{Doing, Error, Result};
 use crate::install::{self, KAFKA_VERSION};
 use crate::native::{Daemon, Place};
 use crate::preload::Clock;
@@ -24,6 +24,8 @@ const PORTS: usize = 3;
 pub struct Kafka {
     daemon: Daemon,
     inner: String,
+    /// The further listeners: name and address.
+    listeners: Vec<(String, String)>,
 }
 
 impl Kafka {
@@ -34,7 +36,7 @@ impl Kafka {
     ///
     /// When Java or Kafka cannot be installed, or the server does not come up.
     pub fn start(options: KafkaOptions) -> Result<Self> {
-        let place = Self::private_place()?;
+        let place = Place::private(PORTS + options.listeners.len())?;
         let voters = Self::voter(1, &place);
         Self::start_at(place, options.quick_restart(), 1, voters)
     }
@@ -65,11 +67,12 @@ impl Kafka {
             bind: "127.0.0.1".into(),
             advertised: options.advertised.clone().unwrap_or_else(|| place.address(0)),
             ports: [0, 1, 2].map(|port| place.ports[port].port),
+            more: place.ports[PORTS..].iter().map(|lease| lease.port).collect(),
             voters,
         };
         let text = options.file(&listeners, &place.data());
         std::fs::write(&file, text).doing(|| format!("writing {}", file.display()))?;
-        format(&program, &class_path, &file, &place.dir)?;
+        format(&program, &class_path, &file, &place.dir, &options)?;
 
         let launch = Launch {
             program,
@@ -78,12 +81,24 @@ impl Kafka {
             dir: place.dir.clone(),
             marker: file.display().to_string(),
         };
+        let named = options.listeners.iter().zip(&listeners.more);
+        let named = named.map(|(listener, port)| {
+            (
+                listener.name().to_owned(),
+                format!("{}:{port}", super::listener::HOST),
+            )
+        });
+        let named = named.collect();
         let inner = place.address(2);
         let asked = inner.clone();
         let ready =
             Box::new(move || probe::kafka_brokers(&asked).map(|_| format!("Apache Kafka {KAFKA_VERSION}")));
         let daemon = Daemon::start("kafka", place.address(0), launch, place, ready)?;
-        Ok(Self { daemon, inner })
+        Ok(Self {
+            daemon,
+            inner,
+            listeners: named,
+        })
     }
 
     /// Where it listens for clients, `127.0.0.1:port`: what a proxy before it forwards to. It stays the same over every
@@ -96,6 +111,18 @@ impl Kafka {
     /// name no proxy either.
     pub fn inner_address(&self) -> &str {
         &self.inner
+    }
+
+    /// Where the further listener of this name is, `localhost:port`: a name, because certificates are about names.
+    ///
+    /// # Errors
+    ///
+    /// When it was started without one.
+    pub fn listener(&self, name: &str) -> Result<&str> {
+        let found = self.listeners.iter().find(|(there, _)| there == name);
+        found
+            .map(|(_, address)| &**address)
+            .ok_or_else(|| Error::State(format!("there is no listener {name}")))
     }
 
     /// Lets go of it without stopping it.
@@ -113,13 +140,26 @@ impl Deref for Kafka {
 }
 
 /// Makes the data folder, which a broker refuses to do by itself.
-fn format(program: &Path, class_path: &OsString, file: &Path, dir: &Path) -> Result<()> {
+fn format(
+    program: &Path,
+    class_path: &OsString,
+    file: &Path,
+    dir: &Path,
+    options: &KafkaOptions,
+) -> Result<()> {
     let mut format = Command::new(program);
     format
         .args(["-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp"])
         .arg(class_path);
     format.args(["kafka.tools.StorageTool", "format", "-t", CLUSTER_ID, "-c"]);
-    install::run(format.arg(file).current_dir(dir)).map(drop)
+    format.arg(file);
+    for (name, password) in &options.users {
+        for mechanism in super::listener::SCRAM {
+            let user = format!("{mechanism}=[name={name},password={password}]");
+            format.args(["--add-scram", &user]);
+        }
+    }
+    install::run(format.current_dir(dir)).map(drop)
 }
 
 fn args(class_path: OsString, file: &Path, heap: u32) -> Vec<OsString> {

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use super::KafkaListener;
 use crate::preload::Clock;
 
 /// How to start a private Kafka: broker and controller in one process.
@@ -12,6 +13,8 @@ pub struct KafkaOptions {
     pub(super) heap: u32,
     pub(super) clock: Option<Clock>,
     pub(super) disk: Option<u32>,
+    pub(super) listeners: Vec<KafkaListener>,
+    pub(super) users: Vec<(String, String)>,
 }
 
 impl KafkaOptions {
@@ -25,6 +28,8 @@ impl KafkaOptions {
             heap: 512,
             clock: None,
             disk: None,
+            listeners: Vec::new(),
+            users: Vec::new(),
         }
     }
 
@@ -58,6 +63,31 @@ impl KafkaOptions {
         self
     }
 
+    /// A further listener for clients, found by its name with [`Kafka::listener`](crate::Kafka::listener). The plain one
+    /// is always there.
+    pub fn listener(mut self, listener: KafkaListener) -> Self {
+        self.listeners.push(listener);
+        self
+    }
+
+    /// Somebody who may log in to every listener that has a login, by every mechanism of it.
+    pub fn user(mut self, name: impl Into<String>, password: impl Into<String>) -> Self {
+        self.users.push((name.into(), password.into()));
+        self
+    }
+
+    /// Whoever logs in may do only what [`Kafka::allow`](crate::Kafka::allow) says, except for these, such as
+    /// `User:admin`, and for those who did not log in at all: they may do everything.
+    pub fn guarded(self, masters: &[&str]) -> Self {
+        let masters = std::iter::once("User:ANONYMOUS").chain(masters.iter().copied());
+        let masters: Vec<_> = masters.collect();
+        self.property(
+            "authorizer.class.name",
+            "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+        )
+        .property("super.users", masters.join(";"))
+    }
+
     /// Settings that give way to what the caller asked for.
     pub(super) fn defaults<const N: usize>(mut self, defaults: [(&str, &str); N]) -> Self {
         let defaults = defaults.map(|(name, value)| (name.to_owned(), value.to_owned()));
@@ -88,22 +118,35 @@ impl KafkaOptions {
             bind,
             advertised,
             ports: [client, controller, inner],
+            more,
             voters,
         } = listeners;
-        let all = format!(
+        let mut all = format!(
             "PLAINTEXT://{bind}:{client},CONTROLLER://127.0.0.1:{controller},INNER://127.0.0.1:{inner}"
         );
-        let advertised = format!("PLAINTEXT://{advertised},INNER://127.0.0.1:{inner}");
+        let mut advertised = format!("PLAINTEXT://{advertised},INNER://127.0.0.1:{inner}");
+        let mut protocols = "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,INNER:PLAINTEXT".to_owned();
+        for (listener, port) in self.listeners.iter().zip(more) {
+            let name = listener.name();
+            all += &format!(",{name}://{bind}:{port}");
+            advertised += &format!(",{name}://{}:{port}", super::listener::HOST);
+            protocols += &format!(",{name}:{}", listener.protocol());
+        }
         let placed = [
             ("node.id", id.to_string()),
             ("controller.quorum.voters", voters.clone()),
             ("listeners", all),
             ("advertised.listeners", advertised),
+            ("listener.security.protocol.map", protocols),
             ("log.dirs", data.display().to_string()),
         ];
         let placed = placed.map(|(name, value)| (name.to_owned(), value));
-        let own = self.properties.iter().cloned();
-        fixed.into_iter().chain(placed).chain(own).collect()
+        let mut lines: Vec<_> = fixed.into_iter().chain(placed).collect();
+        for listener in &self.listeners {
+            lines.extend(listener.lines(&self.users));
+        }
+        lines.extend(self.properties.iter().cloned());
+        lines
     }
 }
 
@@ -124,21 +167,19 @@ pub(crate) struct Listeners {
     /// For clients, for the controllers, and for the brokers among themselves: faults between a client and the
     /// brokers must not reach the third.
     pub(crate) ports: [u16; 3],
+    /// For the further listeners, one each.
+    pub(crate) more: Vec<u16>,
     /// The controllers of the cluster, as `controller.quorum.voters` has them.
     pub(crate) voters: String,
 }
 
 /// What does not depend on where it runs.
-const FIXED: [(&str, &str); 17] = [
+const FIXED: [(&str, &str); 16] = [
     // Half of a small heap by default, and there is little to compact.
     ("log.cleaner.dedupe.buffer.size", "4194304"),
     ("process.roles", "broker,controller"),
     ("controller.listener.names", "CONTROLLER"),
     ("inter.broker.listener.name", "INNER"),
-    (
-        "listener.security.protocol.map",
-        "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,INNER:PLAINTEXT",
-    ),
     ("offsets.topic.num.partitions", "5"),
     ("offsets.topic.replication.factor", "1"),
     ("transaction.state.log.num.partitions", "5"),
@@ -164,15 +205,24 @@ mod tests {
             bind: "127.0.0.1".into(),
             advertised: "proxy:7".into(),
             ports: [19_092, 19_093, 19_094],
+            more: vec![19_095],
             voters: "1@127.0.0.1:19093".into(),
         };
         let options = KafkaOptions::new()
             .property("message.max.bytes", "100")
+            .listener(KafkaListener::new("LOGIN").mechanisms(&["PLAIN"]))
+            .user("me", "secret")
             .quick_restart();
         let file = options.file(&listeners, Path::new("data"));
         assert!(file.ends_with("message.max.bytes=100\n"), "{file}");
         assert!(file.contains("listeners=PLAINTEXT://127.0.0.1:19092,CONTROLLER://127.0.0.1:19093,INNER:"));
-        assert!(file.contains("advertised.listeners=PLAINTEXT://proxy:7,INNER://127.0.0.1:19094\n"));
+        assert!(file.contains(
+            "advertised.listeners=PLAINTEXT://proxy:7,INNER://127.0.0.1:19094,LOGIN://localhost:19095\n"
+        ));
+        assert!(
+            file.contains("LOGIN:SASL_PLAINTEXT") && file.contains("user_me=\"secret\""),
+            "{file}"
+        );
         assert!(file.contains("log.dirs=data\n"));
     }
 }
