@@ -5,7 +5,9 @@ use bus_core::{Error, ErrorKind};
 
 /// The error for `failure`, which happened while doing `what` (such as "creating topic `orders`").
 pub(crate) fn classify(what: impl std::fmt::Display, failure: &Failure) -> Error {
+    let what = what.to_string();
     let (kind, transient, hint) = judge(failure.code);
+    let hint = right(&what, failure.code).or(hint.map(str::to_owned));
     let mut why = failure.text.trim_end_matches(['.', ' ']).to_owned();
     if why.is_empty() {
         why = failure.code.text();
@@ -32,6 +34,44 @@ fn lower(text: &str) -> String {
     }
 }
 
+/// Which right is missing, by what was being done.
+fn right(what: &str, code: Code) -> Option<String> {
+    let (kind, of) = match code {
+        Code::TOPIC_AUTHORIZATION => ("topic", &TOPIC[..]),
+        Code::GROUP_AUTHORIZATION => ("group", &GROUP[..]),
+        _ => return None,
+    };
+    let (_, right) = of.iter().find(|(begin, _)| what.starts_with(begin))?;
+    Some(format!(
+        "allow this user (`sasl.username`, or the name in its certificate) `{right}` on this {kind}"
+    ))
+}
+
+/// What needs which right on a topic, by how it begins.
+const TOPIC: [(&str, &str); 10] = [
+    ("publishing", "Write"),
+    ("creating", "Create"),
+    ("deleting", "Delete"),
+    ("adding partitions", "Alter"),
+    ("reading", "Read"),
+    ("subscribing", "Read"),
+    ("storing", "Read"),
+    ("committing", "Read"),
+    ("finding", "Describe"),
+    ("looking up", "Describe"),
+];
+/// The same for groups.
+const GROUP: [(&str, &str); 8] = [
+    ("reading", "Read"),
+    ("subscribing", "Read"),
+    ("storing", "Read"),
+    ("committing", "Read"),
+    ("moving", "Read"),
+    ("deleting", "Delete"),
+    ("looking up", "Describe"),
+    ("asking", "Describe"),
+];
+
 /// Kind, whether the same call may succeed later, and what to do.
 fn judge(code: Code) -> (ErrorKind, bool, Option<&'static str>) {
     use ErrorKind as K;
@@ -44,11 +84,19 @@ fn judge(code: Code) -> (ErrorKind, bool, Option<&'static str>) {
         Code::GROUP_ID_NOT_FOUND | Code::NO_OFFSET => (K::GroupMissing, false, None),
         Code::TOPIC_AUTHORIZATION => (K::Denied, false, Some("ask for the right on this topic")),
         Code::GROUP_AUTHORIZATION => (K::Denied, false, Some("ask for the right on this group")),
-        Code::CLUSTER_AUTHORIZATION => (K::Denied, false, Some("ask for the right on this cluster")),
+        Code::CLUSTER_AUTHORIZATION => (
+            K::Denied,
+            false,
+            Some(
+                "allow this user `Create` on the topic (or on the cluster) to make topics, `Describe` on the cluster to list groups",
+            ),
+        ),
         Code::TRANSACTIONAL_ID_AUTHORIZATION => (
             K::Denied,
             false,
-            Some("ask for the right to write with transactional ids that begin with `<client id>.<group>.`"),
+            Some(
+                "allow this user `Write` on transactional ids that begin with `<client id>.<group>.` (`client.id`, `KAFKA_CLIENT_ID`)",
+            ),
         ),
         Code::AUTHENTICATION | Code::SASL_AUTHENTICATION | Code::UNSUPPORTED_SASL_MECHANISM | Code::SSL => (
             K::Denied,

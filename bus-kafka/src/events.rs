@@ -2,7 +2,7 @@
 
 use crate::{
     health::Health,
-    native::{Code, Event, Kind},
+    native::{CERTIFICATE, Code, Event, Flaw, Kind},
 };
 
 /// Deals with an event that is not the caller's own business. A fatal error is the caller's: it comes back.
@@ -10,6 +10,9 @@ pub(crate) fn common(event: &Event<'_>, client: &str, health: &Health) -> Option
     match event.kind() {
         Kind::Log => {
             if let Some((facility, line, level)) = event.log() {
+                if facility.trim() == CERTIFICATE {
+                    health.flaw(Flaw::read(&line));
+                }
                 log(client, facility.trim(), line.trim(), level);
             }
             None
@@ -19,6 +22,7 @@ pub(crate) fn common(event: &Event<'_>, client: &str, health: &Health) -> Option
             match failure.code {
                 Code::ALL_BROKERS_DOWN => health.down(client),
                 Code::TRANSPORT | Code::RESOLVE | Code::AUTHENTICATION | Code::SSL => {
+                    health.failed(failure.code, &failure.text);
                     health.reason(client, &failure.text);
                 }
                 _ => tracing::warn!(target: "bus::kafka", client, code = ?failure.code, "{}", failure.text),
@@ -42,7 +46,7 @@ fn log(client: &str, facility: &str, line: &str, level: i32) {
     }
     match level {
         // Connections that fail come as errors too, and `Health` says once what has become of them.
-        _ if matches!(facility, "FAIL" | "ERROR") => {
+        _ if matches!(facility, "FAIL" | "ERROR" | "SSL" | CERTIFICATE) => {
             tracing::debug!(target: "librdkafka", client, facility, "{line}");
         }
         // The caller hears of the transaction, which is tried again.

@@ -1,11 +1,16 @@
 //! What is known about the connection, for [`bus_core::Backend::health`].
 
+use crate::{
+    native::{Code, Flaw},
+    refusal::Refusal,
+};
 use bus_core::{Error, Result};
 use parking_lot::Mutex;
 use std::{
     collections::{BTreeMap, HashMap},
     time::{Duration, Instant},
 };
+use tokio::sync::Notify;
 
 /// How long the same line is not said again.
 const QUIET: Duration = Duration::from_secs(30);
@@ -17,6 +22,8 @@ const LINES: usize = 64;
 pub(crate) struct Health {
     brokers: String,
     state: Mutex<State>,
+    /// Every broker is out of reach, and one of them because it refused.
+    refused: Notify,
 }
 
 #[derive(Debug, Default)]
@@ -31,6 +38,9 @@ struct State {
     lines: HashMap<String, Instant>,
     /// What is not said yet: the client, and why. If every broker is out of reach, that alone is said.
     unsaid: Vec<(String, String)>,
+    /// The last connection that was refused, and what was heard of a certificate before.
+    refusal: Option<Refusal>,
+    flaw: Option<Flaw>,
     /// What waits for somebody else, by who waits.
     held: BTreeMap<usize, String>,
 }
@@ -40,6 +50,7 @@ impl Health {
         Self {
             brokers: brokers.to_owned(),
             state: Mutex::default(),
+            refused: Notify::new(),
         }
     }
     /// Why a broker cannot be reached. Clients try many times a second, each says so, and so one line is enough: that
@@ -61,10 +72,41 @@ impl Health {
         drop(state);
         tracing::debug!(target: "bus::kafka", client, "{why}");
     }
+    /// A broker's certificate was not accepted.
+    pub(crate) fn flaw(&self, flaw: Option<Flaw>) {
+        self.state.lock().flaw = flaw;
+    }
+    /// A connection failed: was it refused?
+    pub(crate) fn failed(&self, code: Code, why: &str) {
+        let mut state = self.state.lock();
+        let flaw = state.flaw;
+        if let Some(refusal) = Refusal::of(code, why, flaw) {
+            state.refusal = Some(refusal);
+            if state.down {
+                self.refused.notify_one();
+            }
+        }
+    }
+    /// Waits until every broker is out of reach, and trying again does not help. For one caller.
+    pub(crate) async fn refusal(&self) -> Refusal {
+        loop {
+            if let Some(refusal) = self.is_refused() {
+                return refusal;
+            }
+            self.refused.notified().await;
+        }
+    }
+    fn is_refused(&self) -> Option<Refusal> {
+        let state = self.state.lock();
+        state.refusal.clone().filter(|_| state.down)
+    }
     /// Every broker is out of reach of some client.
     pub(crate) fn down(&self, client: &str) {
         let mut state = self.state.lock();
         state.down = true;
+        if state.refusal.is_some() {
+            self.refused.notify_one();
+        }
         state.unsaid.clear();
         if state.said.is_none_or(|at| at.elapsed() >= QUIET) {
             state.said = Some(Instant::now());
@@ -80,6 +122,7 @@ impl Health {
     /// A broker answered.
     pub(crate) fn up(&self) {
         let mut state = self.state.lock();
+        (state.refusal, state.flaw) = (None, None);
         if !state.down {
             if !state.unsaid.is_empty() {
                 let unsaid = std::mem::take(&mut state.unsaid);

@@ -31,7 +31,8 @@ impl Kafka {
     /// Connects, and returns when a broker has answered.
     /// # Errors
     /// `Invalid` for an option that librdkafka does not know or accept; `Unavailable`, with the address and what to
-    /// try, when nobody answers within [`KafkaConfig::connect_timeout`]; `Denied` for wrong credentials.
+    /// try, when nobody answers within [`KafkaConfig::connect_timeout`]; `Denied`, at once, with the setting to change, for
+    /// a certificate that is not accepted or missing and for a wrong login.
     pub async fn connect(config: KafkaConfig) -> Result<Self> {
         config.check_security()?;
         // All three kinds of client, so that a wrong option is found here and not at the first publish.
@@ -55,13 +56,23 @@ impl Kafka {
     }
 }
 
+/// How long the first question to the cluster may take.
+const FIRST: Duration = Duration::from_millis(500);
+
 /// Asks for the cluster until it answers or the time is over.
 async fn preflight(config: &KafkaConfig, requests: &Requests, health: &Health) -> Result<()> {
     let deadline = Instant::now() + config.connect_timeout;
+    // A question occupies a thread that nobody can call back, so the first one is short: most refusals come in that time.
+    let mut longest = FIRST;
     loop {
         let left = deadline.saturating_duration_since(Instant::now());
-        let asked = requests.reach(left.max(Duration::from_millis(100)));
-        let failure = match tokio::time::timeout(left, asked).await {
+        let asked = requests.reach(left.min(longest).max(Duration::from_millis(100)));
+        longest = config.connect_timeout;
+        let answer = tokio::select! {
+            answer = tokio::time::timeout(left, asked) => answer,
+            refusal = health.refusal() => return Err(refusal.error(&config.brokers)),
+        };
+        let failure = match answer {
             Ok(Ok(_)) => return Ok(()),
             Ok(Err(failure)) => failure,
             Err(_) => Failure::new(Code::TIMED_OUT),

@@ -25,6 +25,7 @@ mod native;
 mod notes;
 mod options;
 mod producer;
+mod refusal;
 mod security;
 mod url;
 

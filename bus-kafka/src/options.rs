@@ -192,6 +192,11 @@ impl KafkaConfig {
     }
 
     fn user(&self, conf: &mut Conf) -> Result<()> {
+        let option = |name: &str| self.native.get(name).map(|value| value.to_ascii_lowercase());
+        let tls = option("security.protocol").is_some_and(|protocol| protocol.ends_with("ssl"));
+        if tls && option("enable.ssl.certificate.verification").is_none_or(|asked| asked == "true") {
+            conf.explain_certificates();
+        }
         for (option, value) in &self.native {
             if let Some((_, why)) = OURS.iter().find(|(ours, _)| ours == option) {
                 return Err(Error::invalid(format!("option `{option}` cannot be set: {why}")));
@@ -216,7 +221,7 @@ fn set(conf: &mut Conf, option: &str, value: &str) -> Result<()> {
         {
             Error::new(
                 ErrorKind::Unsupported,
-                format!("kafka option `{option}`: {why}; add the `ssl`, `zstd` or `gssapi` feature"),
+                format!("kafka option `{option}`: {why}; add the `kafka-tls` feature of `bus`, or `zstd` or `gssapi` of `bus-kafka`"),
             )
         }
         SetError::Invalid(why) => Error::invalid(format!("kafka option `{option}`: {why}")),

@@ -37,9 +37,11 @@ impl KafkaConfig {
             if built.iter().any(|there| there == built_as) {
                 return Ok(());
             }
-            let text = format!(
-                "{what} is not in this build of librdkafka; add the `{feature}` feature of `bus-kafka`, which builds it in"
-            );
+            let add = match feature {
+                "ssl" => "add the `kafka-tls` feature of `bus` (`ssl` of `bus-kafka`)".to_owned(),
+                other => format!("add the `{other}` feature of `bus-kafka`"),
+            };
+            let text = format!("{what} is not in this build of librdkafka; {add}, which builds it in");
             Err(Error::new(ErrorKind::Unsupported, text))
         };
         if tls {
@@ -136,10 +138,10 @@ mod tests {
     fn what_is_not_built_in_is_named_with_its_feature() {
         let login = [("sasl.username", "me"), ("sasl.password", "p")];
         for (protocol, mechanism, built, feature) in [
-            ("ssl", "", &["sasl_plain"][..], "`ssl`"),
-            ("sasl_plaintext", "scram-sha-512", &["sasl_plain"], "`ssl`"),
+            ("ssl", "", &["sasl_plain"][..], "`kafka-tls`"),
+            ("sasl_plaintext", "scram-sha-512", &["sasl_plain"], "`kafka-tls`"),
             ("sasl_plaintext", "", &["ssl", "sasl_plain"], "`gssapi`"),
-            ("sasl_ssl", "oauthbearer", &["ssl", "sasl_plain"], "`ssl`"),
+            ("sasl_ssl", "oauthbearer", &["ssl", "sasl_plain"], "`kafka-tls`"),
         ] {
             let mut options = vec![("security.protocol", protocol)];
             if protocol.starts_with("sasl") {

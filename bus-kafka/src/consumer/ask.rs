@@ -142,7 +142,16 @@ impl Reader {
             Code::TOPIC_AUTHORIZATION | Code::GROUP_AUTHORIZATION
         );
         if refused {
-            self.fail(error::classify(what, failure));
+            let what = what.to_string();
+            let of = match (&self.group, failure.code) {
+                (Some(group), Code::GROUP_AUTHORIZATION) => format!(" as group `{group}`"),
+                _ if what.contains("topic `") => String::new(),
+                _ => {
+                    let topics: Vec<_> = self.topics.iter().map(|name| format!("`{name}`")).collect();
+                    format!(" (topic {})", topics.join(", "))
+                }
+            };
+            self.fail(error::classify(format_args!("{what}{of}"), failure));
         }
         refused
     }

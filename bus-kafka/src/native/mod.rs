@@ -2,13 +2,14 @@
 //!
 //! Everything librdkafka wants to say arrives as an [`Event`] from a [`Queue`] that one of our threads polls, never
 //! as a callback: nothing of ours runs on its threads, nothing can unwind into C, and a rebalance is simply data. The
-//! one exception counts requests and can do nothing else (`intercept`).
+//! exceptions count requests (`intercept`) and put a reason into words (`certificate`), and can do nothing else.
 //!
 //! What the safety of these handles rests on:
 //! - a client is thread-safe by librdkafka's documentation; queues and topic handles keep it alive by an `Arc`;
 //! - an event and what is read out of it borrow from the queue it came from;
 //! - error codes are read as plain integers: a newer broker may send one the generated enum does not list.
 
+mod certificate;
 mod client;
 mod code;
 mod conf;
@@ -25,6 +26,7 @@ mod results;
 mod tally;
 mod transaction;
 
+pub(crate) use certificate::{FACILITY as CERTIFICATE, Flaw};
 pub(crate) use client::{Client, Cluster};
 pub(crate) use code::{Code, Failure};
 pub(crate) use conf::{Conf, SetError, features};
