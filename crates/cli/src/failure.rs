@@ -123,7 +123,9 @@ fn hint(kind: ErrorKind) -> Option<&'static str> {
         ErrorKind::Unavailable | ErrorKind::Timeout => {
             "look at host and port of --url (BUS_URL) and whether the broker runs; --timeout waits longer"
         }
-        ErrorKind::Denied => "look at user and password of --url (BUS_URL) and at the rights this user has",
+        ErrorKind::Denied => {
+            "look at login and certificates in --url (BUS_URL) and at the rights this user has"
+        }
         ErrorKind::TooLarge => "send less, or raise the limit of the broker",
         ErrorKind::GroupMissing => "`bus groups` lists those that exist",
         ErrorKind::DataLoss => {

@@ -9,6 +9,7 @@ use crate::{features, firewall, instructions};
 pub(crate) fn run() -> Done {
     step("format", || succeed(&mut cargo(["fmt", "--all", "--check"])))?;
     step("dependency firewall of bus-core", firewall::run)?;
+    features::needed()?;
     step("lints", || {
         let words = [
             "clippy",

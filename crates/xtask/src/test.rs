@@ -19,6 +19,7 @@ pub(crate) struct Arguments {
 
 /// Starts what is missing, runs the tests, stops what it started, and says what really ran.
 pub(crate) fn run(arguments: &Arguments) -> Done {
+    features::needed()?;
     let report = bus_brokers::target_dir().join("test-report.tsv");
     let (servers, green) = servers::with(|servers| {
         // Asked for a part of a test's name, it would run another one as well.
