@@ -2,10 +2,14 @@
 
 use crate::create::Creator;
 use bus_core::{
-    Backend, BoxFuture, Bytes, Codec, Defaults, Draft, Line, Message, Name, Outcome, Pending, Publish,
-    Publisher, Result, Topic, TopicSpec, Unsent,
+    Backend, BoxFuture, Bytes, Codec, Defaults, Draft, Error, Line, Message, Name, Outcome, Pending, Publish,
+    Publisher, Result, Topic, TopicSpec, Unconfirmed, Unsent,
 };
-use std::{ops::Deref, sync::Arc};
+use std::{
+    ops::Deref,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 /// A bus, connected by URL. Cheap to clone; every clone is the same bus. What it does beside publishing is on
 /// [`bus_core::Bus`], to which it derefs.
@@ -265,17 +269,43 @@ impl Bus {
     /// # Errors
     /// As there, and what making the topic says.
     pub async fn enqueue(&self, topic: &str, mut message: Message) -> Result<()> {
+        // Behind those who wait for their payload, as a publish.
+        if !self.line.is_empty() {
+            match self.line.behind(topic, vec![message], || self.later(topic)) {
+                Ok(pending) => {
+                    let outcomes = pending.await.into_iter();
+                    return outcomes
+                        .map(|outcome| outcome.map(drop))
+                        .collect::<std::result::Result<_, _>>()
+                        .map_err(Error::from);
+                }
+                Err(mut batch) => match batch.pop() {
+                    Some(back) => message = back,
+                    None => return Ok(()),
+                },
+            }
+        }
         self.sign(&mut message);
         if let Some(creator) = self.creator() {
             creator.exists(&self.core, topic).await?;
         }
         self.core.enqueue(topic, message).await
     }
+    /// As [`bus_core::Bus::flush`], also for what waits for its payload.
+    /// # Errors
+    /// As there.
+    pub async fn flush(&self, timeout: Duration) -> Result<Unconfirmed> {
+        let begun = Instant::now();
+        // What it does not wait for any more is late with the rest.
+        let _ = tokio::time::timeout(timeout, self.line.served()).await;
+        self.core.flush(timeout.saturating_sub(begun.elapsed())).await
+    }
     /// As [`bus_core::Bus::close`]: waits for everything that was published or enqueued, also for what waits until its missing
     /// topic is [made](Self::create_topics).
     /// # Errors
     /// As there.
     pub async fn close(&self) -> Result<()> {
+        self.line.shut();
         self.line.served().await;
         if let Some(creator) = self.creator() {
             creator.settled().await;
@@ -367,7 +397,7 @@ impl Publisher for Bus {
         if self.line.is_empty() {
             return self.publish_now(topic, batch);
         }
-        match self.line.behind(topic, batch, self.later(topic)) {
+        match self.line.behind(topic, batch, || self.later(topic)) {
             Ok(pending) => pending,
             Err(batch) => self.publish_now(topic, batch),
         }

@@ -71,6 +71,7 @@ impl Codec<String> for Numbered {
         let (far, payload) = (self.clone(), format!("{number} to {topic}"));
         Ok(Encoded::Later(Box::pin(async move {
             far.fetch(id).await?;
+            assert_ne!(id, 13, "this one panics");
             Ok(payload.into())
         })))
     }
@@ -299,9 +300,10 @@ async fn a_drain_does_not_wait_for_what_waits() {
         codec.0.close();
         publish(&bus, topic.name(), &[("a", "7 x")]).await;
         let mut texts = bus.subscribe(&topic, "g").await.unwrap();
-        let waits = tokio::time::timeout(Duration::from_secs(3), texts.next()).await;
-        assert!(waits.is_err(), "{bus:?}");
-        until("it is asked for", || codec.fetched() == 1).await;
+        tokio::select! {
+            told = texts.next() => panic!("{bus:?} {told:?}"),
+            () = until("it is asked for", || codec.fetched() == 1) => {}
+        }
         let begun = std::time::Instant::now();
         soon("the end", texts.drain(Duration::from_secs(30)))
             .await
@@ -417,6 +419,64 @@ async fn a_publish_that_cannot_go_is_not_stored_and_holds_up_nobody() {
         codec.0.open();
         soon("the publish", third).await.unwrap().unwrap();
         soon("the close", closing).await.unwrap().unwrap();
+    }
+}
+
+/// What is enqueued keeps its place behind a publish that waits, and a codec that panics refuses its own message alone.
+#[tokio::test(flavor = "multi_thread")]
+async fn enqueued_messages_wait_behind_it_and_a_panic_is_its_own() {
+    for bus in every_backend().await {
+        let codec = Numbered::default();
+        let topic = topic(&bus, &codec).await;
+        codec.0.close();
+        let first = tokio::spawn(
+            bus.publish(&topic, &"later 7 x".to_owned())
+                .key("a")
+                .into_future(),
+        );
+        let broken = tokio::spawn(bus.publish(&topic, &"later 13 broken".to_owned()).into_future());
+        until("they wait", || codec.fetched() == 2).await;
+        let enqueued = {
+            let (bus, name) = (bus.clone(), topic.name().to_owned());
+            tokio::spawn(async move { bus.enqueue(&name, Message::new("1 y").keyed("a")).await })
+        };
+        codec.0.open();
+        soon("the first", first).await.unwrap().unwrap();
+        let unsent = soon("the panic", broken).await.unwrap().unwrap_err();
+        assert!(
+            !unsent.is_unknown() && unsent.to_string().contains("panicked"),
+            "{unsent}"
+        );
+        soon("the second", enqueued).await.unwrap().unwrap();
+        soon("a flush", bus.flush(Duration::from_secs(30))).await.unwrap();
+        let stored = read(&bus, topic.name(), 2).await;
+        let stored: Vec<_> = stored.iter().map(|message| message.payload().unwrap()).collect();
+        let expected = format!("7 x to {}", topic.name());
+        assert_eq!(stored, [expected.as_bytes(), b"1 y"], "{bus:?}");
+    }
+}
+
+/// What will never come is a dead letter at once, however long whoever reads is at work on others.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_record_is_a_dead_letter_while_others_are_handled() {
+    for bus in every_backend().await {
+        let codec = Numbered::default();
+        codec.0.there.lock().unwrap().insert(1);
+        let topic = topic(&bus, &codec).await;
+        codec.0.fails(7, &[ErrorKind::Undecodable]);
+        codec.0.close();
+        publish(&bus, topic.name(), &[("a", "7 x"), ("b", "1 y")]).await;
+        let mut texts = bus.subscribe(&topic, "g").await.unwrap();
+        // Nobody reads on until the refused one is given up.
+        let held = soon("the other", texts.next()).await.unwrap().unwrap();
+        until("it is asked for", || codec.fetched() == 1).await;
+        codec.0.open();
+        let control = texts.control();
+        until("it is given up", || control.stats().undecodable == 1).await;
+        held.ack();
+        soon("the end", texts.close()).await.unwrap();
+        let letters = read(&bus, &format!("{}.g.dlq", topic.name()), 1).await;
+        assert_eq!(letters[0].payload(), Some(&b"7 x"[..]), "{bus:?}");
     }
 }
 

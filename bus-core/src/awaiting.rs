@@ -6,14 +6,17 @@ use parking_lot::Mutex;
 use std::{
     collections::HashMap,
     panic::AssertUnwindSafe,
-    sync::atomic::{AtomicBool, Ordering::Relaxed},
+    sync::atomic::{
+        AtomicBool,
+        Ordering::{Acquire, Release},
+    },
     time::Duration,
 };
 use tokio::time::{Instant, sleep};
 
 /// Waits between tries. The first are short, since what is missing may just be on its way to another replica.
 pub(crate) const WAITS: Retry = Retry::exponential(Duration::from_millis(100)).cap(Duration::from_secs(10));
-/// How long an answer for good is that of every record which asks.
+/// How long an answer for good is also that of records which ask later.
 const FINAL: Duration = Duration::from_secs(1);
 /// How long it is remembered what came, and how often it was asked for.
 const KEPT: Duration = Duration::from_secs(60);
@@ -48,8 +51,11 @@ pub(crate) struct Awaiting {
 struct State {
     needs: HashMap<Need, Entry>,
     asked: Vec<Fetch>,
-    again: Vec<Place>,
+    again: Vec<Again>,
 }
+
+/// A record that waits no more, and why where it waited in vain.
+pub(crate) type Again = (Place, Option<String>);
 
 #[derive(Debug)]
 struct Entry {
@@ -98,7 +104,7 @@ impl Awaiting {
         }
         let fetch = state.begin(need.clone(), ready);
         state.asked.push(fetch);
-        self.any.store(true, Relaxed);
+        self.any.store(true, Release);
         None
     }
     /// A record waits from now on.
@@ -110,23 +116,18 @@ impl Awaiting {
                 entry.messages = entry.messages.max(entry.places.len());
             }
             // It came meanwhile.
-            _ => state.again.push(place),
+            _ => state.again.push((place, None)),
         }
-        self.any.store(true, Relaxed);
+        self.any.store(true, Release);
     }
-    /// What was asked for since the last call.
-    pub(crate) fn asked(&self) -> Vec<Fetch> {
-        if !self.any.load(Relaxed) {
-            return Vec::new();
+    /// What wait no more, and what was asked for, since the last call.
+    pub(crate) fn take(&self) -> (Vec<Again>, Vec<Fetch>) {
+        // Swapped before the lock is taken: what comes in between is found now, and looked for once more.
+        if !self.any.swap(false, Acquire) {
+            return Default::default();
         }
-        std::mem::take(&mut self.state.lock().asked)
-    }
-    /// What is to be decoded again.
-    pub(crate) fn again(&self) -> Vec<Place> {
-        if !self.any.load(Relaxed) {
-            return Vec::new();
-        }
-        std::mem::take(&mut self.state.lock().again)
+        let mut state = self.state.lock();
+        (std::mem::take(&mut state.again), std::mem::take(&mut state.asked))
     }
     /// A try has its answer, or the wait before the next is over: what is to be awaited now.
     pub(crate) fn fetched(&self, (need, answer): (Need, Option<Result<()>>)) -> Option<Fetch> {
@@ -134,6 +135,7 @@ impl Awaiting {
         let State { needs, again, .. } = &mut *state;
         let entry = needs.get_mut(&need)?;
         entry.changed = Instant::now();
+        let mut refused = None;
         match answer {
             Some(Err(error)) if error.is_transient() => {
                 let (tries, messages) = (entry.tries, entry.places.len());
@@ -150,9 +152,14 @@ impl Awaiting {
                     (need, None)
                 }));
             }
-            Some(Err(error)) => entry.stage = Stage::Refused(error.to_string()),
+            Some(Err(error)) => {
+                refused = Some(error.to_string());
+                (entry.stage, entry.messages) = (Stage::Refused(error.to_string()), 0);
+            }
             Some(Ok(())) => {
                 if entry.error.take().is_some() {
+                    // Who asks again for what has just come waits as after one try.
+                    entry.tries = 1;
                     let waited = entry.since.elapsed();
                     tracing::info!(%need, ?waited, "what messages waited for is there");
                 }
@@ -160,13 +167,19 @@ impl Awaiting {
             }
             None => entry.stage = Stage::Due,
         }
-        again.append(&mut entry.places);
+        again.extend(entry.places.drain(..).map(|place| (place, refused.clone())));
+        self.any.store(true, Release);
         None
     }
     /// What is waited for.
     pub(crate) fn list(&self) -> Vec<Awaited> {
         let state = self.state.lock();
-        let waits = |entry: &Entry| matches!(entry.stage, Stage::Asked | Stage::Pausing | Stage::Due);
+        // One that is due for long waits for nobody: its records have left with their partitions.
+        let waits = |entry: &Entry| match entry.stage {
+            Stage::Asked | Stage::Pausing => true,
+            Stage::Due => entry.changed.elapsed() < KEPT,
+            Stage::There | Stage::Refused(_) => false,
+        };
         let awaited = |(need, entry): (&Need, &Entry)| Awaited {
             need: need.clone(),
             messages: entry.messages,

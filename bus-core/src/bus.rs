@@ -127,16 +127,27 @@ impl Bus {
         if self.is_closed() {
             return Pending::ready(vec![Err(Unsent::not_stored(Error::closed("the bus")))]);
         }
-        let line = &self.0.line;
-        line.join(topic, message, payload, self.later(topic))
+        let size = message.size();
+        let pending = self.0.line.join(topic, message, payload, self.later(topic));
+        self.forgotten(topic, (1, size), pending)
     }
-    /// How a batch is published whose turn comes later, as if it were in the running task.
+    /// Follows a batch itself, where the bus is told not to wait.
+    fn forgotten(&self, topic: &str, (messages, size): (usize, usize), pending: Pending) -> Pending {
+        match self.0.defaults.forgets() {
+            true => self.0.queue.adopt(topic, messages, size, pending),
+            false => pending,
+        }
+    }
+    /// How a batch is published whose turn comes later, as if it were in the running task. Who waits for it is said already.
     fn later(&self, topic: &str) -> impl FnOnce(Vec<Message>) -> Pending + Send + 'static {
         let (bus, topic) = (self.clone(), topic.to_owned());
         let scope = self.0.defaults.stamped().and_then(Stamp::scope);
         move |batch| {
             let (mut batch, mut pending) = (Some(batch), None);
-            let mut publish = || pending = batch.take().map(|batch| bus.publish_now(&topic, batch));
+            let mut publish = || {
+                let go = |batch| bus.0.delays.publish(&topic, batch);
+                pending = batch.take().map(|batch| bus.stamped(&topic, batch, go));
+            };
             match scope {
                 Some(scope) => scope(&mut publish),
                 None => publish(),
@@ -146,9 +157,12 @@ impl Bus {
     }
     /// Publishes without a look at who waits.
     fn publish_now(&self, topic: &str, batch: Vec<Message>) -> Pending {
+        self.stamped(topic, batch, |batch| self.take(topic, batch))
+    }
+    fn stamped(&self, topic: &str, batch: Vec<Message>, go: impl FnOnce(Vec<Message>) -> Pending) -> Pending {
         match self.0.defaults.stamped() {
-            None => self.take(topic, batch),
-            Some(stamp) => stamp.batch(topic, batch, |batch| self.take(topic, batch)),
+            None => go(batch),
+            Some(stamp) => stamp.batch(topic, batch, go),
         }
     }
     /// Publishes one message as it is.
@@ -170,6 +184,22 @@ impl Bus {
     /// # Errors
     /// What the codec says; `Closed`.
     pub async fn enqueue(&self, topic: &str, mut message: Message) -> Result<()> {
+        if !self.0.line.is_empty() && !self.is_closed() {
+            let size = message.size();
+            match self.0.line.behind(topic, vec![message], || self.later(topic)) {
+                Ok(pending) => {
+                    let adopted = self.0.queue.adopt(topic, 1, size, pending).await;
+                    return adopted
+                        .into_iter()
+                        .try_for_each(|outcome| outcome.map(drop))
+                        .map_err(Error::from);
+                }
+                Err(mut batch) => match batch.pop() {
+                    Some(back) => message = back,
+                    None => return Ok(()),
+                },
+            }
+        }
         if let Some(stamp) = self.0.defaults.stamped() {
             stamp.one(topic, &mut message)?;
         }
@@ -293,17 +323,18 @@ impl Bus {
         if !self.0.defaults.forgets() {
             return self.0.delays.publish(topic, batch);
         }
-        let (messages, size) = (batch.len(), batch.iter().map(Message::size).sum());
+        let cost = (batch.len(), batch.iter().map(Message::size).sum());
         match self.0.delays.publish(topic, batch).now() {
             Ok(outcomes) => Pending::ready(outcomes),
-            Err(pending) => self.0.queue.adopt(topic, messages, size, pending),
+            Err(pending) => self.forgotten(topic, cost, pending),
         }
     }
     /// Publishes while somebody waits for his payload.
     #[cold]
     fn publish_behind(&self, topic: &str, batch: Vec<Message>) -> Pending {
-        match self.0.line.behind(topic, batch, self.later(topic)) {
-            Ok(pending) => pending,
+        let cost = (batch.len(), batch.iter().map(Message::size).sum());
+        match self.0.line.behind(topic, batch, || self.later(topic)) {
+            Ok(pending) => self.forgotten(topic, cost, pending),
             Err(batch) => self.publish_now(topic, batch),
         }
     }

@@ -237,7 +237,7 @@ impl<T> Delivery<T> {
     /// [acknowledged](Self::ack_stored), until what this returns is dropped: for handlers that run at most once.
     pub fn working(&self) -> Working {
         let message = Failed {
-            topic: self.topic().into(),
+            topic: self.topic_name(),
             partition: self.partition(),
             position: self.position(),
             attempt: self.attempt(),

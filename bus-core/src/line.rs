@@ -1,6 +1,6 @@
 //! Where a publish waits for its payload, and those behind it for their turn.
 
-use crate::{Error, Message, Name, Pending, Result, Unsent};
+use crate::{Error, ErrorKind, Message, Name, Pending, Result, Unsent};
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use parking_lot::Mutex;
@@ -9,16 +9,18 @@ use std::{
     fmt,
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
     },
 };
-use tokio::sync::{Notify, oneshot};
+use tokio::{
+    sync::{Notify, oneshot},
+    task::{JoinError, JoinHandle},
+};
 
-/// Publishes that may wait for one topic's first payload: what a bus takes in the same time is bounded elsewhere.
+/// Calls that may wait for one topic's first payload; a call more is refused, and stores nothing.
 const LONGEST: usize = 65_536;
 
 type Publish = Box<dyn FnOnce(Vec<Message>) -> Pending + Send>;
-type Payload = BoxFuture<'static, Result<Bytes>>;
 
 /// The lines of a bus, one for each topic to which something is published that has to wait for its payload. What is published
 /// to that topic meanwhile waits behind it, so that it keeps its order.
@@ -26,38 +28,54 @@ type Payload = BoxFuture<'static, Result<Bytes>>;
 pub struct Line {
     /// How many lines there are: nobody else takes the lock.
     waiting: AtomicUsize,
+    shut: AtomicBool,
     lines: Mutex<HashMap<Name, VecDeque<Waiting>>>,
     served: Notify,
 }
 
 struct Waiting {
-    payload: Option<Payload>,
+    payload: Option<JoinHandle<Result<Bytes>>>,
     batch: Vec<Message>,
     publish: Publish,
     reply: oneshot::Sender<Pending>,
 }
 
 impl Line {
-    /// Publishes this message once its payload is there. Inside a tokio runtime only.
+    /// Publishes this message once its payload is there. Inside a tokio runtime only. The payloads of a line are made side by
+    /// side, so that what cannot be fetched is not waited for once more by each.
     pub fn join(
         self: &Arc<Self>,
         topic: &str,
         message: Message,
-        payload: Payload,
+        payload: BoxFuture<'static, Result<Bytes>>,
         publish: impl FnOnce(Vec<Message>) -> Pending + Send + 'static,
     ) -> Pending {
-        let mut lines = self.lines.lock();
-        self.push(&mut lines, topic, Some(payload), vec![message], Box::new(publish))
+        if self.shut.load(Relaxed) {
+            return Pending::ready(refuse(1, &Error::closed("the bus")));
+        }
+        let payload = tokio::spawn(payload);
+        let (pending, serving) = self.push(
+            &mut self.lines.lock(),
+            topic,
+            Some(payload),
+            vec![message],
+            Box::new(publish),
+        );
+        serve(serving);
+        pending
     }
     /// Publishes behind those that wait for this topic, or gives the batch back where nobody does.
     /// # Errors
     /// The batch: publish it now.
-    pub fn behind(
+    pub fn behind<P>(
         self: &Arc<Self>,
         topic: &str,
         batch: Vec<Message>,
-        publish: impl FnOnce(Vec<Message>) -> Pending + Send + 'static,
-    ) -> Result<Pending, Vec<Message>> {
+        publish: impl FnOnce() -> P,
+    ) -> Result<Pending, Vec<Message>>
+    where
+        P: FnOnce(Vec<Message>) -> Pending + Send + 'static,
+    {
         if self.is_empty() {
             return Err(batch);
         }
@@ -65,7 +83,14 @@ impl Line {
         if !lines.contains_key(topic) {
             return Err(batch);
         }
-        Ok(self.push(&mut lines, topic, None, batch, Box::new(publish)))
+        let (pending, serving) = self.push(&mut lines, topic, None, batch, Box::new(publish()));
+        drop(lines);
+        serve(serving);
+        Ok(pending)
+    }
+    /// Takes nobody any more who would have to wait.
+    pub fn shut(&self) {
+        self.shut.store(true, Relaxed);
     }
     /// Whether nobody waits: one load, for the path of every publish.
     pub fn is_empty(&self) -> bool {
@@ -90,17 +115,17 @@ impl Line {
         self: &Arc<Self>,
         lines: &mut HashMap<Name, VecDeque<Waiting>>,
         topic: &str,
-        payload: Option<Payload>,
+        payload: Option<JoinHandle<Result<Bytes>>>,
         batch: Vec<Message>,
         publish: Publish,
-    ) -> Pending {
+    ) -> (Pending, Option<Serving>) {
         let count = batch.len();
         let (reply, answer) = oneshot::channel();
         let line = lines.entry(topic.into()).or_default();
         if line.len() >= LONGEST {
             let full =
                 format!("{LONGEST} publishes to `{topic}` wait for its codec already; await some of them");
-            return Pending::ready(refuse(count, &Error::unavailable(full)));
+            return (Pending::ready(refuse(count, &Error::unavailable(full))), None);
         }
         line.push_back(Waiting {
             payload,
@@ -108,21 +133,28 @@ impl Line {
             publish,
             reply,
         });
-        if line.len() == 1 {
+        let serving = (line.len() == 1).then(|| {
             self.waiting.fetch_add(1, Relaxed);
-            let serving = Serving {
+            Serving {
                 line: self.clone(),
                 topic: topic.into(),
                 over: false,
-            };
-            tokio::spawn(serving.run());
-        }
-        Pending::new(async move {
+            }
+        });
+        let pending = Pending::new(async move {
             match answer.await {
                 Ok(pending) => pending.await,
                 Err(_) => refuse(count, &Error::closed("the runtime")),
             }
-        })
+        });
+        (pending, serving)
+    }
+}
+
+/// Not under the lock: a runtime that shuts down drops what is spawned at once, and that takes the lock.
+fn serve(serving: Option<Serving>) {
+    if let Some(serving) = serving {
+        tokio::spawn(serving.run());
     }
 }
 
@@ -148,9 +180,11 @@ impl Serving {
                 None => return,
             };
             let payload = match payload {
-                Some(payload) => Some(payload.await),
+                Some(payload) => Some(payload.await.unwrap_or_else(|error| Err(not_made(&error)))),
                 None => None,
             };
+            // A long line of those whose payload is there would keep the thread.
+            tokio::task::consume_budget().await;
             // Under the lock, so that nobody who comes now overtakes those who wait.
             let mut lines = self.line.lines.lock();
             let Some(waiting) = lines.get_mut(&self.topic).and_then(VecDeque::pop_front) else {
@@ -196,8 +230,19 @@ impl Waiting {
         };
         // Whoever does not wait any more has not taken it back.
         if let Err(pending) = reply.send(pending) {
-            tokio::spawn(pending);
+            tokio::spawn(async move {
+                for unsent in pending.await.into_iter().filter_map(Result::err) {
+                    tracing::warn!(error = %unsent, "a message that nobody waits for was not stored");
+                }
+            });
         }
+    }
+}
+
+fn not_made(error: &JoinError) -> Error {
+    match error.is_panic() {
+        true => Error::new(ErrorKind::Other, "the codec panicked while it made a payload"),
+        false => Error::closed("the runtime"),
     }
 }
 
@@ -240,5 +285,24 @@ mod tests {
         }
         line.served().await;
         assert!(line.is_empty() && line.lines.lock().is_empty());
+    }
+
+    /// A runtime that is over drops what is spawned in it, on the thread that spawns where it has ended by then.
+    #[test]
+    fn whoever_joins_as_the_runtime_ends_is_refused() {
+        let over = tokio::runtime::Runtime::new().unwrap();
+        let handle = over.handle().clone();
+        over.shutdown_timeout(std::time::Duration::from_secs(10));
+        let line = Arc::new(Line::default());
+        let told = {
+            let _inside = handle.enter();
+            let payload = Box::pin(async { Ok(Bytes::new()) });
+            line.join("t", Message::default(), payload, |_| unreachable!())
+        };
+        let waiting = tokio::runtime::Runtime::new().unwrap();
+        let told =
+            waiting.block_on(async { tokio::time::timeout(std::time::Duration::from_secs(10), told).await });
+        assert!(matches!(&told.unwrap()[..], [Err(unsent)] if unsent.error().kind() == ErrorKind::Closed));
+        assert!(line.is_empty());
     }
 }

@@ -1,6 +1,6 @@
 //! What a codec has to fetch before it can go on.
 
-use crate::{Error, Message, Result};
+use crate::{Error, ErrorKind, Message, Result};
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use std::{
@@ -158,8 +158,12 @@ fn asked<T, C: crate::Codec<T>>(
 ) -> std::result::Result<Result<T>, BoxFuture<'static, Result<()>>> {
     match codec.decode(record) {
         Ok(value) => Ok(Ok(value)),
-        Err(error) => match error.need().and_then(|need| codec.ready(need)) {
-            Some(ready) => Err(ready),
+        Err(error) => match error.need().map(|need| codec.ready(need)) {
+            Some(Some(ready)) => Err(ready),
+            Some(None) => {
+                let text = "what its codec needs is missing, and the codec has no way to fetch it";
+                Ok(Err(Error::new(ErrorKind::Undecodable, text).source(error)))
+            }
             None => Ok(Err(error)),
         },
     }

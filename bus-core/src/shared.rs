@@ -1,8 +1,8 @@
 //! What a subscription's readers, its deliveries and its pump share.
 
 use crate::{
-    Error, Expired, Limits, Name, Room,
-    awaiting::Awaiting,
+    Error, Expired, Failed, Limits, Name, Room,
+    awaiting::{Again, Awaiting},
     delay::Outputs,
     flow::{Claims, Collected, Flow, Handout, Marks, Now, Verdict, Work},
     mutant,
@@ -170,13 +170,27 @@ impl Shared {
         let _core = self.core.lock();
         which(&self.counters).add(1);
     }
-    /// Records are to be decoded again.
-    pub(crate) fn decode_again(&self, places: Vec<(u32, u64)>) {
+    /// Records are to be decoded again, or will never be.
+    pub(crate) fn decode_again(&self, places: Vec<Again>) {
         let mut core = self.core.lock();
         let now = now();
         core.flow.step(now);
-        for place in places {
-            core.flow.is_ready(place, now);
+        for (place, refused) in places {
+            match refused {
+                None => core.flow.is_ready(place, now),
+                Some(why) => {
+                    if let Some((shard, position, attempt)) = core.flow.refuse(place, &why, now) {
+                        let topic = self.topics.get(shard.topic);
+                        self.counters.failures.push(Failed {
+                            topic: topic.map_or_else(|| "".into(), |topic| topic.name.clone()),
+                            partition: shard.partition,
+                            position,
+                            attempt,
+                            error: why,
+                        });
+                    }
+                }
+            }
         }
     }
     /// Whether something waits for handlers to finish: all of it drains, or a shard leaves.

@@ -7,7 +7,11 @@ use crate::{
     handler::{Failure, IntoResponse, caught, caught_call},
 };
 use bus_core::{Codec, Delivery, Prepared};
-use std::{future::Future, sync::Arc, time::SystemTime};
+use std::{
+    future::{Future, IntoFuture},
+    sync::Arc,
+    time::SystemTime,
+};
 
 /// A worker that runs.
 pub(super) struct Calls<W: Worker<C, O>, C, O> {
@@ -149,7 +153,8 @@ where
             return Ok((made, None));
         };
         let draft = caught_call(|| topic.draft(value))??;
-        let message = draft.await?;
+        // Where what its codec needs cannot be fetched, that is a failure of the task, and an attempt.
+        let message = caught(draft.into_future()).await??;
         let shape = |message| self.worker.shape(task, value, message);
         let message = caught_call(|| output::message(topic, task, message, self.limit, shape)).flatten()?;
         let outputs = task.prepare([(topic.name().to_owned(), message)]).await?;

@@ -6,7 +6,7 @@ use super::{
     shard::Diverted,
     slots::{NIL, State, Verdict},
 };
-use crate::{Message, Name, Record};
+use crate::{Message, Name, Record, Shard};
 use std::time::Duration;
 
 /// A wait that is as good as for ever, and still can be added to a time.
@@ -93,6 +93,23 @@ impl Flow {
         if s.state == State::Unready && s.stamp == stamp {
             self.make_ready(slot, now);
         }
+    }
+    /// What a record waited for will not come: it is given up where its shard stores, and which it was. [`Self::step`] first.
+    pub fn refuse(&mut self, (slot, stamp): (u32, u64), why: &str, now: Now) -> Option<(Shard, u128, u32)> {
+        let s = &self.slab[slot];
+        if s.state != State::Unready || s.stamp != stamp {
+            return None;
+        }
+        let state = self.shards[s.shard as usize].as_ref()?;
+        if !state.commits() {
+            // In doubt: whoever is asked again learns what becomes of the shard.
+            self.make_ready(slot, now);
+            return None;
+        }
+        let position = s.batch.as_ref()?.records()[s.index as usize].position;
+        let refused = (state.shard, position, s.failures.saturating_add(1));
+        self.dead_letter(slot, "undecodable", why, now);
+        Some(refused)
     }
     fn nack(&mut self, slot: u32, after: Option<Duration>, error: &str, now: Now) {
         let s = &mut self.slab[slot];

@@ -169,7 +169,8 @@ impl Pump {
         let mut events = Vec::new();
         let mut committed = Instant::now();
         loop {
-            let again = self.shared.awaiting.again();
+            let (again, asked) = self.shared.awaiting.take();
+            running.fetches.extend(asked);
             if !again.is_empty() {
                 self.shared.decode_again(again);
             }
@@ -180,7 +181,6 @@ impl Pump {
                 committed = Instant::now();
             }
             self.sought(running);
-            running.fetches.extend(self.shared.awaiting.asked());
             if running.sought.is_none()
                 && let Some(seek) = running.seeks.pop_front()
             {

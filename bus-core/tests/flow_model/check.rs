@@ -226,7 +226,7 @@ impl Model {
         };
         let outputs = match verdict {
             Verdict::AckWith(outputs) => outputs.iter().map(crate::log::origin).collect(),
-            Verdict::Reject { .. } => letter("rejected", rec.failures + 1),
+            Verdict::Reject { reason, .. } => letter(reason, rec.failures + 1),
             Verdict::Dropped | Verdict::Nack { .. } if !returned && rec.failures + 1 >= most => {
                 letter("max-attempts", rec.failures + 1)
             }
@@ -250,6 +250,12 @@ impl Model {
             epoch.diverted.push_back((position, outputs));
         }
         Ok(())
+    }
+    /// What a record waited for will not come: it was given up.
+    pub(crate) fn given_up(&mut self, id: Id, position: u128, verdict: &Verdict) -> Check {
+        self.cover.refused_unready += 1;
+        self.set(id, position, St::Out)?;
+        self.settled(id, position, verdict, 0)
     }
     /// What a record waited for is there.
     pub(crate) fn ready(&mut self, id: Id, position: u128) {

@@ -21,5 +21,5 @@ cover! {
     claimed retried returned settled_void carried attempts_carried notes outputs partial released overdue
     data_loss data_loss_overtook data_loss_stop losing lost stolen fenced retried_commits given_up refused
     recalled recalled_again suspended resumed drained drained_late flushed crashed reset stale_notes paused
-    gated oversized full_window unstored_bound lost_in_hand unready
+    gated oversized full_window unstored_bound lost_in_hand unready refused_unready
 }

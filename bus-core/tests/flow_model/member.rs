@@ -338,6 +338,23 @@ impl Member {
         self.wake = true;
         Ok(())
     }
+    /// What its records wait for will not come: a dead letter, where the shard stores.
+    pub(crate) fn refuse(&mut self, model: &mut Model) -> Check {
+        self.step(model)?;
+        for hand in std::mem::take(&mut self.unready) {
+            let place = (hand.slot, hand.stamp);
+            model.ready(hand.id, hand.position);
+            if self.flow.refuse(place, "will not come", at(model.now)).is_some() {
+                let verdict = Verdict::Reject {
+                    reason: "undecodable",
+                    error: "will not come".into(),
+                };
+                model.given_up(hand.id, hand.position, &verdict)?;
+            }
+        }
+        self.wake = true;
+        Ok(())
+    }
     /// A step of a reader: it may have to wake the pump.
     pub(crate) fn reader_step(&mut self, model: &mut Model) -> Check {
         self.step(model)?;

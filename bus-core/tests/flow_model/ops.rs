@@ -76,6 +76,8 @@ pub(crate) enum Op {
     Step(u8),
     /// What records wait for is there.
     Ready(u8),
+    /// It will not come.
+    Refuse(u8),
     Lend {
         member: u8,
         reader: u8,
@@ -155,6 +157,7 @@ fn op() -> impl Strategy<Value = Op> {
         2 => (p.clone(), 0u16..100, 0u16..200).prop_map(|(part, grace, late)| Op::Hurry { part, grace, late }),
         4 => m.clone().prop_map(Op::Step),
         3 => m.clone().prop_map(Op::Ready),
+        1 => m.clone().prop_map(Op::Refuse),
         6 => (m.clone(), 0u8..3, 1u8..12).prop_map(|(member, reader, most)| Op::Lend { member, reader, most }),
         6 => (m.clone(), 0u8..3, 1u8..12).prop_map(|(member, reader, count)| Op::Claim { member, reader, count }),
         50 => (m.clone(), any::<u8>(), how()).prop_map(|(member, pick, how)| Op::Settle { member, pick, how }),

@@ -138,7 +138,9 @@ impl World {
                 part.trimmed = (part.trimmed + usize::from(count)).min(part.log.len());
             }
             Op::Steal { .. } | Op::Crash(_) | Op::Reset { .. } | Op::Trim { .. } => {}
-            Op::Pump(m) | Op::Load(m) | Op::Step(m) | Op::Ready(m) | Op::Flush(m) => self.of_member(op, m)?,
+            Op::Pump(m) | Op::Load(m) | Op::Step(m) | Op::Ready(m) | Op::Refuse(m) | Op::Flush(m) => {
+                self.of_member(op, m)?
+            }
             Op::Lend { member: m, .. } | Op::Claim { member: m, .. } | Op::Settle { member: m, .. } => {
                 self.of_member(op, m)?
             }
@@ -166,6 +168,7 @@ impl World {
             }
             Op::Step(_) => member.reader_step(model)?,
             Op::Ready(_) => member.ready(model)?,
+            Op::Refuse(_) => member.refuse(model)?,
             Op::Lend { reader, most, .. } => drop(member.lend(reader.into(), most.into(), model)?),
             Op::Claim { reader, count, .. } => drop(member.claim(reader.into(), count.into(), model)?),
             Op::Settle { pick, how, .. } => member.settle(pick.into(), how),
