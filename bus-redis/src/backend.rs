@@ -27,6 +27,7 @@ impl Redis {
     pub async fn connect(config: RedisConfig) -> Result<Self> {
         let context = Arc::new(Context::new(config)?);
         preflight::check(&context).await?;
+        context.topology.watch();
         Ok(Self { context })
     }
     /// [`Redis::connect`] with the settings in a URL: see [`RedisConfig::from_url`].

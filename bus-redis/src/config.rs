@@ -28,6 +28,8 @@ pub struct RedisConfig {
     pub(crate) database: u32,
     pub(crate) user: Option<String>,
     pub(crate) password: Option<PasswordSource>,
+    pub(crate) sentinel_user: Option<String>,
+    pub(crate) sentinel_password: Option<Password>,
     pub(crate) tls: Tls,
     pub(crate) client_id: String,
     pub(crate) ttl: Duration,
@@ -51,8 +53,8 @@ impl RedisConfig {
     pub fn new(host: impl Into<String>, port: u16) -> Self {
         Self::with(Servers::One(Host::new(host, port)))
     }
-    /// The primary that sentinels call `primary`, wherever it is at the moment: each connection asks them for it, one
-    /// after the other, and takes no server that does not say of itself that it is a primary.
+    /// The primary that sentinels call `primary`, wherever it is at the moment: each connection asks all of them for it, and
+    /// takes no server that does not say of itself that it is a primary.
     ///
     /// ```
     /// use bus_redis::RedisConfig;
@@ -71,8 +73,6 @@ impl RedisConfig {
                 .map(|(name, port)| Host::new(name, port))
                 .collect(),
             primary: primary.into(),
-            user: None,
-            password: None,
         }))
     }
     fn with(servers: Servers) -> Self {
@@ -81,6 +81,8 @@ impl RedisConfig {
             database: 0,
             user: None,
             password: None,
+            sentinel_user: None,
+            sentinel_password: None,
             tls: Tls::default(),
             client_id: "bus".into(),
             ttl: Duration::from_secs(10),
@@ -139,17 +141,13 @@ impl RedisConfig {
     }
     /// The sentinels' own ACL user (default: their `default` user). Nothing changes where there are no sentinels.
     pub fn sentinel_user(mut self, user: impl Into<String>) -> Self {
-        if let Servers::Sentinels(sentinels) = &mut self.servers {
-            sentinels.user = Some(user.into());
-        }
+        self.sentinel_user = Some(user.into());
         self
     }
     /// The sentinels' own password, which is not the primary's; it appears in no error, log line or `Debug`. Nothing
     /// changes where there are no sentinels.
     pub fn sentinel_password(mut self, password: impl Into<Password>) -> Self {
-        if let Servers::Sentinels(sentinels) = &mut self.servers {
-            sentinels.password = Some(password.into());
-        }
+        self.sentinel_password = Some(password.into());
         self
     }
     /// What the connections and members of this process are called in `CLIENT LIST` and in groups (default `bus`).

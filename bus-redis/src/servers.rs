@@ -1,6 +1,5 @@
 //! Which servers there are, and how the one to talk to is found among them.
 
-use crate::Password;
 use std::fmt;
 
 /// Where a server listens.
@@ -44,8 +43,6 @@ pub(crate) struct Sentinels {
     pub(crate) hosts: Vec<Host>,
     /// What they call the primary.
     pub(crate) primary: String,
-    pub(crate) user: Option<String>,
-    pub(crate) password: Option<Password>,
 }
 
 impl fmt::Display for Servers {

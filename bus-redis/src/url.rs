@@ -72,7 +72,13 @@ impl RedisConfig {
             .ok_or_else(|| malformed("the host is missing"))?;
         let mut path = url.path().trim_matches('/');
         let config = &mut self;
-        config.tls.turn(url.scheme() == "rediss");
+        let asked_for_tls = config.tls.is_on();
+        match url.scheme() {
+            "rediss" => config.tls.turn(true),
+            "redis" => config.tls.turn(false),
+            // The scheme does not say it.
+            _ => {}
+        }
         config.servers = match url.scheme() {
             "redis-sentinel" => {
                 let mut hosts = vec![Host::new(host, url.port().unwrap_or(SENTINEL))];
@@ -87,8 +93,6 @@ impl RedisConfig {
                 Servers::Sentinels(Sentinels {
                     hosts,
                     primary: decode(primary, "primary's name")?,
-                    user: None,
-                    password: None,
                 })
             }
             _ if !others.is_empty() => return Err(malformed("it names several hosts")),
@@ -107,6 +111,21 @@ impl RedisConfig {
         }
         for (name, value) in url.query_pairs() {
             config.set(&name, &value)?;
+        }
+        if asked_for_tls && !config.tls.is_on() {
+            return Err(Error::invalid(
+                "the settings ask for TLS, which a URL with `redis://` does not: write `rediss://`, or leave TLS out",
+            ));
+        }
+        let of_sentinels = [
+            ("sentinel.user", config.sentinel_user.is_some()),
+            ("sentinel.password", config.sentinel_password.is_some()),
+        ];
+        for (name, given) in of_sentinels {
+            // The value may be a password.
+            if given && !matches!(config.servers, Servers::Sentinels(_)) {
+                return Err(no_sentinels(name));
+            }
         }
         Ok(self)
     }
@@ -170,17 +189,11 @@ impl RedisConfig {
                 "crc32" => self.partitioner = Partitioner::Crc32,
                 _ => return wrong("`murmur2` or `crc32`"),
             },
-            "sentinel.user" | "sentinel.password" => match &mut self.servers {
-                Servers::Sentinels(sentinels) if name == "sentinel.user" => {
-                    sentinels.user = Some(value.into());
-                }
-                Servers::Sentinels(sentinels) => sentinels.password = Some(value.into()),
-                // The value may be a password.
-                _ => {
-                    let sentence =
-                        format!("option `{name}` is for `redis-sentinel://…`, which this URL is not");
-                    return Err(Error::invalid(sentence));
-                }
+            "sentinel.user" | "sentinel.password" => match &self.servers {
+                Servers::One(host) if !host.name.is_empty() => return Err(no_sentinels(name)),
+                // Where no server is named yet, the URL may come later.
+                _ if name == "sentinel.user" => self.sentinel_user = Some(value.into()),
+                _ => self.sentinel_password = Some(value.into()),
             },
             _ => {
                 let sentence = format!("unknown option `{name}` in the redis URL; known are {OPTIONS}");
@@ -215,6 +228,12 @@ fn parse_host(text: &str, port: u16) -> Result<Host> {
         Some(host) if !host.is_empty() => Ok(Host::new(host, url.port().unwrap_or(port))),
         _ => Err(malformed("a host is missing")),
     }
+}
+
+fn no_sentinels(option: &str) -> Error {
+    Error::invalid(format!(
+        "option `{option}` is for `redis-sentinel://…`, which this URL is not"
+    ))
 }
 
 fn malformed(why: &str) -> Error {
@@ -327,6 +346,28 @@ mod tests {
             format!("redis://h?tls=true&password.file=/run/secret&{python}"),
         ] {
             assert_eq!(RedisConfig::from_url(&url).unwrap(), expected);
+        }
+        // Which layer says it makes no difference.
+        let sentinels = "redis-sentinel://h/m";
+        let secured = RedisConfig::new("", 6379).tls(Tls::new()).merge_url(sentinels);
+        assert_eq!(
+            secured.unwrap(),
+            RedisConfig::from_url(&format!("{sentinels}?tls=true")).unwrap()
+        );
+        let password = RedisConfig::new("", 6379).option("sentinel.password", "s3cret");
+        let password = password.unwrap().merge_url(sentinels).unwrap();
+        let expected = RedisConfig::sentinel("m", [("h", 26379)]).sentinel_password("s3cret");
+        assert_eq!(password, expected);
+        // It is never taken back unnoticed, nor is a password for nobody.
+        for (config, sentence) in [
+            (RedisConfig::new("", 6379).tls(Tls::new()), "write `rediss://`"),
+            (RedisConfig::new("", 6379).sentinel_user("u"), "`sentinel.user`"),
+        ] {
+            let error = config.merge_url("redis://h").unwrap_err();
+            assert!(
+                error == ErrorKind::Invalid && error.message().contains(sentence),
+                "{error}"
+            );
         }
         let named = RedisConfig::from_url("rediss://h?tls.server.name=redis.internal").unwrap();
         let tls = Tls::new().server_name("redis.internal");

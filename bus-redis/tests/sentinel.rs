@@ -235,3 +235,77 @@ async fn a_sentinel_that_names_a_replica_is_not_believed() {
     );
     Redis::connect_url(&watched.url("")).await.unwrap();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_primary_that_is_replaced_while_it_lives_is_left_before_it_is_demoted() {
+    let watched = Watched::start().await;
+    let backend = Redis::connect_url(&watched.url("")).await.unwrap();
+    let topic = new_topic(&backend, 1).await;
+    let publisher = backend.publisher().await.unwrap();
+    let mut member = Member::join(&backend, group(&topic, &unique("g"))).await;
+    publish(&publisher, &topic, numbered(0, 5)).await;
+    member.until(|m| m.records.len() == 5).await;
+    member.commit_all().await;
+    watched.pair.wait_in_sync(DEADLINE).unwrap();
+    let (first, second) = (&watched.pair.first, &watched.pair.second);
+    let sentinel = &watched.sentinels.sentinels[0];
+    in_time(async {
+        // Until it knows that the replica is good.
+        while sentinel.ask(&["SENTINEL", "FAILOVER", "orders"]).is_err() {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    })
+    .await;
+    let (mut stored, mut told, mut number) = (Vec::new(), 0, 5);
+    loop {
+        let clients = first.ask(&["CLIENT", "LIST", "TYPE", "normal"]).unwrap();
+        let moved = second
+            .ask(&["CLIENT", "LIST"])
+            .unwrap()
+            .contains("name=bus:publish");
+        // Connections that nobody uses may stay: they are not used again.
+        if moved
+            && !["publish", "read"]
+                .iter()
+                .any(|role| clients.contains(&format!("name=bus:{role}")))
+        {
+            break;
+        }
+        let sent = publisher.publish_batch(&topic, numbered(number, number + 1));
+        match member.during(sent).await.remove(0) {
+            Ok(outcome) => {
+                receipt(Ok(outcome));
+                stored.push(number.to_string());
+            }
+            Err(unsent) => {
+                assert_eq!(unsent.error(), &ErrorKind::DataLoss);
+                told += 1;
+            }
+        }
+        number += 1;
+    }
+    // It is still there, and would have gone on confirming.
+    assert_eq!(first.info("role").unwrap(), "master");
+    let sent = publisher.publish_batch(&topic, vec![bus_core::Message::new("last")]);
+    receipt(member.during(sent).await.remove(0));
+    member
+        .until(|m| m.payloads().last().is_some_and(|p| p == "last"))
+        .await;
+    member.commit_all().await;
+    // What is not in the log that stayed was told, and nothing else.
+    let everyone = source(&topic, Scope::Everyone { partitions: None }, Start::Earliest);
+    let mut tail = Member::join(&backend, everyone).await;
+    tail.until(|m| m.payloads().last().is_some_and(|p| p == "last"))
+        .await;
+    let there = tail.payloads();
+    let gone = stored.iter().filter(|payload| !there.contains(payload)).count();
+    assert_eq!(gone > 0, told > 0, "{gone} gone, {told} told");
+    let positions: Vec<u128> = tail.records.iter().map(|(_, r)| r.position()).collect();
+    for (from, to) in losses(&member) {
+        assert!(
+            !positions.iter().any(|at| (from..to).contains(at)),
+            "{from}..{to}"
+        );
+    }
+    assert_eq!(losses(&tail), []);
+}

@@ -8,11 +8,14 @@ use crate::{
     security::{self, Security},
     servers::Host,
 };
-use bus_core::{ErrorKind, Result};
+use bus_core::{Error, ErrorKind, Result};
 use std::{
     future::poll_fn,
     io,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     task::{Context, Poll, Waker},
 };
 use tokio::{io::ReadBuf, net::TcpStream, time::timeout};
@@ -41,6 +44,8 @@ pub(crate) struct Conn {
     version: String,
     replica: bool,
     shas: Vec<String>,
+    /// Behind sentinels: under which epoch it was made, and which is the latest.
+    epoch: Option<(u64, Arc<AtomicU64>)>,
 }
 
 impl Conn {
@@ -62,7 +67,10 @@ impl Conn {
     ) -> Result<Self> {
         let mut conn = Self::connect(host, security).await?;
         match conn.introduce(security, config, role).await {
-            Ok(()) => Ok(conn),
+            Ok(()) => {
+                security.worked();
+                Ok(conn)
+            }
             // It may be changed where it comes from before the next try.
             Err(error) if error == ErrorKind::Denied && security.is_renewable() => Err(error.transient(true)),
             Err(error) => Err(error),
@@ -91,6 +99,7 @@ impl Conn {
             version: String::new(),
             replica: false,
             shas: Vec::new(),
+            epoch: None,
         })
     }
 
@@ -214,6 +223,8 @@ impl Conn {
 
     /// Writes what waits and returns when something has come. Cancel-safe: what was written and read stays so.
     pub(crate) async fn exchange(&mut self) -> Result<()> {
+        // Before anything is written, and before what has come is believed.
+        self.check_epoch()?;
         let result = poll_fn(|cx| match self.poll_write(cx) {
             // Who closes a connection may have said why.
             Err(e) => match self.poll_read(cx) {
@@ -224,7 +235,23 @@ impl Conn {
             Ok(()) => self.poll_read(cx),
         })
         .await;
-        result.map_err(|e| security::explain(&self.address, e, "closed the connection"))
+        result.map_err(|e| security::explain(&self.address, e, "closed the connection"))?;
+        self.check_epoch()
+    }
+    /// The primary that the sentinels of `topology` named under this epoch.
+    pub(super) fn belongs_to(&mut self, topology: &Topology, epoch: u64) {
+        self.epoch = Some((epoch, topology.latest()));
+    }
+    /// An error where there was a failover since: the server may live on and not know it yet.
+    fn check_epoch(&self) -> Result<()> {
+        match &self.epoch {
+            Some((epoch, latest)) if latest.load(Ordering::Relaxed) != *epoch => {
+                let address = &self.address;
+                let sentence = format!("redis at {address} was replaced as the primary by a failover");
+                Err(Error::unavailable(sentence))
+            }
+            _ => Ok(()),
+        }
     }
     /// Writes as much as the socket takes now; the rest leaves with the next [`Conn::exchange`].
     pub(crate) fn flush_now(&mut self) {

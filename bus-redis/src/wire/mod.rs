@@ -7,8 +7,10 @@ mod pipeline;
 pub(crate) mod promotion;
 mod sentinel;
 mod stream;
+mod together;
 mod topology;
 pub(crate) mod value;
+mod watch;
 
 pub(crate) use conn::{Conn, info_field};
 pub(crate) use link::Link;

@@ -2,84 +2,149 @@
 //! subscription: it breaks every connection to the server that was the primary, and the next one leads to the new one.
 //!
 //! A sentinel may be behind, or alone with a primary that the others have replaced, and one that comes back says of
-//! itself that it is a primary until somebody tells it otherwise. So what a sentinel names is believed only where it is
-//! of no older failover than what was known before, and says of itself that it is a primary; else the next is asked.
+//! itself that it is a primary until somebody tells it otherwise. So all sentinels are asked, at the same time, and only
+//! those are believed that know of the latest failover; what they name must say of itself that it is a primary.
+//!
+//! While one of them can still be waited for, nothing that another says is for good: with a failover going on, one that
+//! is set up wrongly must not end what the others will bring back.
 
-use super::{Conn, Pipeline, Topology, Value, promotion};
+use super::{Conn, Pipeline, Topology, Value, promotion, together::together};
 use crate::{
     error::{classify, silent, unexpected},
     servers::{Host, Sentinels},
 };
 use bus_core::{Error, ErrorKind, Result};
+use std::time::Instant;
 use tokio::time::timeout;
 
 /// What a sentinel says.
+#[derive(PartialEq, Eq)]
 struct Named {
     host: Host,
     /// It grows with each failover.
     epoch: u64,
 }
 
-/// A connection to the primary that the first sentinel names whose word is true.
+/// A connection to the primary that the sentinels name who know of the latest failover.
 pub(super) async fn primary(topology: &Topology, sentinels: &Sentinels, role: &str) -> Result<Conn> {
-    // One that does not answer must leave time for the others and for the primary.
-    let share = topology.config().connect_timeout / (sentinels.hosts.len() as u32 + 1);
-    let (mut last, mut unknown, mut old) = (None, 0, Vec::new());
-    for host in &sentinels.hosts {
-        let asked = timeout(share, ask(topology, sentinels, host)).await;
-        match asked.unwrap_or_else(|_| Err(silent(&host.to_string()))) {
-            Ok(Some(named)) if named.epoch < topology.epoch() => old.push(named),
-            Ok(Some(named)) => match reach(topology, &named, role).await {
-                // What the primary refuses it refuses whoever names it.
-                Err(error) if error.is_transient() => last = Some(error),
-                result => return result,
-            },
+    let limit = topology.config().connect_timeout;
+    // So much less than all of it that the reason is told, and not only that there was no answer.
+    let until = Instant::now() + limit - limit / 8;
+    let seen = topology.epoch();
+    let (mut named, mut unknown, mut errors) = (Vec::new(), 0, Vec::new());
+    for answer in answers(topology, sentinels).await {
+        match answer {
+            Ok(Some(one)) => named.push(one),
             Ok(None) => unknown += 1,
-            Err(error) => last = Some(error),
+            Err(error) => errors.push(error),
         }
     }
-    // Where all who answer know of less than was known before, they were made to forget it.
-    if last.is_none()
-        && let Some(named) = old.iter().max_by_key(|named| named.epoch)
-    {
-        return reach(topology, named, role).await;
+    let Some(newest) = named.iter().map(|one| one.epoch).max() else {
+        if unknown > 0 || errors.is_empty() {
+            errors.push(unnamed(topology, sentinels));
+        }
+        return Err(missing(sentinels, errors));
+    };
+    // Where all of them know of less than was known before, they were made to forget it.
+    if newest < seen && named.len() < sentinels.hosts.len() {
+        errors.push(behind());
+        return Err(missing(sentinels, errors));
     }
-    Err(match last {
-        _ if unknown == sentinels.hosts.len() => unnamed(sentinels),
-        Some(error) if !error.is_transient() => error,
-        last => missing(sentinels, last),
-    })
+    named.retain(|one| one.epoch == newest);
+    let mut distinct: Vec<Named> = Vec::new();
+    for one in named {
+        if !distinct.contains(&one) {
+            distinct.push(one);
+        }
+    }
+    let mut refused = Vec::new();
+    let count = distinct.len();
+    for (index, one) in distinct.iter().enumerate() {
+        let share = until.saturating_duration_since(Instant::now()) / (count - index) as u32;
+        let reached = timeout(share, reach(topology, seen, one, role)).await;
+        match reached.unwrap_or_else(|_| Err(silent(&one.host.to_string()))) {
+            Ok(conn) => return Ok(conn),
+            Err(error) => refused.push(error),
+        }
+    }
+    // What the primary refuses it refuses whoever names it.
+    Err(missing(sentinels, refused))
 }
 
-async fn reach(topology: &Topology, named: &Named, role: &str) -> Result<Conn> {
-    let conn = Conn::dial(&named.host, topology.security(), topology.config(), role).await?;
+/// What each sentinel says, in their order. They are asked at the same time: one that does not answer must leave time
+/// for the primary.
+async fn answers(topology: &Topology, sentinels: &Sentinels) -> Vec<Result<Option<Named>>> {
+    let share = topology.config().connect_timeout / 4;
+    let asked = sentinels.hosts.iter().map(|host| async move {
+        let asked = timeout(share, ask(topology, sentinels, host)).await;
+        asked.unwrap_or_else(|_| Err(silent(&host.to_string())))
+    });
+    together(asked).await
+}
+
+/// Asks one of them whether there was a later failover. The new primary is believed when it says so itself, and from
+/// then on connections from before it are not used any more.
+pub(super) async fn look(topology: &Topology, sentinels: &Sentinels, turn: usize) {
+    let limit = topology.config().connect_timeout;
+    let Some(host) = sentinels.hosts.get(turn % sentinels.hosts.len().max(1)) else {
+        return;
+    };
+    let seen = topology.epoch();
+    let looked = async {
+        match ask(topology, sentinels, host).await? {
+            Some(named) if named.epoch > seen => reach(topology, seen, &named, "watch").await.map(drop),
+            _ => Ok(()),
+        }
+    };
+    if let Ok(Err(error)) = timeout(limit, looked).await {
+        // Who needs a connection is told what is wrong.
+        tracing::debug!(sentinel = %host, %error, "it is not known whether there was a failover");
+    }
+}
+
+async fn reach(topology: &Topology, seen: u64, named: &Named, role: &str) -> Result<Conn> {
+    let mut conn = Conn::dial(&named.host, topology.security(), topology.config(), role).await?;
     if conn.is_replica() {
         return Err(promotion::replica(conn.address()));
     }
-    topology.reached(named.epoch);
-    Ok(conn)
+    // Another connection may have heard of a later failover meanwhile.
+    match topology.reached(seen, named.epoch) {
+        true => {
+            conn.belongs_to(topology, named.epoch);
+            Ok(conn)
+        }
+        false => Err(behind()),
+    }
 }
 
 /// What one sentinel says; `None` where it knows no such primary.
 async fn ask(topology: &Topology, sentinels: &Sentinels, host: &Host) -> Result<Option<Named>> {
+    let config = topology.config();
     let mut conn = Conn::connect(host, topology.security()).await?;
     let mut pipeline = Pipeline::new();
-    pipeline.authenticate(sentinels.user.as_deref(), sentinels.password.as_ref());
-    pipeline.add(&[b"SENTINEL", b"MASTER", sentinels.primary.as_bytes()]);
-    let mut told = Value::Nil;
+    pipeline.authenticate(config.sentinel_user.as_deref(), config.sentinel_password.as_ref());
+    // While a failover reconfigures the other replicas, the first has its epoch with the address from before it, and
+    // only the second has the one that was promoted.
+    let name = sentinels.primary.as_bytes();
+    pipeline.add(&[b"SENTINEL", b"MASTER", name]);
+    pipeline.add(&[b"SENTINEL", b"GET-MASTER-ADDR-BY-NAME", name]);
+    let mut told = Vec::new();
     // The first error is the telling one: without AUTH what follows is refused too.
     for reply in conn.call(&pipeline).await? {
         match reply {
             Value::Error(text) if text.contains("No such master") => return Ok(None),
             Value::Error(text) => return Err(refused(host, &text)),
-            reply => told = reply,
+            reply => told.push(reply),
         }
     }
-    let named = told.field("ip").text().zip(told.field("port").int());
-    let (name, port) = named.ok_or_else(|| unexpected(conn.address(), "SENTINEL MASTER"))?;
+    let [.., about, address] = &told[..] else {
+        return Err(unexpected(conn.address(), "SENTINEL MASTER"));
+    };
+    let named = address.at(0).text().zip(address.at(1).int());
+    let (name, port) = named.ok_or_else(|| unexpected(conn.address(), "SENTINEL GET-MASTER-ADDR-BY-NAME"))?;
     Ok(Some(Named {
         host: Host::new(name, port as u16),
-        epoch: told.field("config-epoch").int().unwrap_or(0) as u64,
+        epoch: about.field("config-epoch").int().unwrap_or(0) as u64,
     }))
 }
 
@@ -95,7 +160,7 @@ fn refused(host: &Host, text: &str) -> Error {
     Error::new(ErrorKind::Denied, sentence)
 }
 
-fn unnamed(sentinels: &Sentinels) -> Error {
+fn unnamed(topology: &Topology, sentinels: &Sentinels) -> Error {
     let Some(host) = sentinels.hosts.first() else {
         return Error::invalid("no sentinel is named; name at least one");
     };
@@ -105,12 +170,20 @@ fn unnamed(sentinels: &Sentinels) -> Error {
          `redis-cli -h {} -p {} sentinel masters` lists what they are called",
         host.name, host.port
     );
-    Error::invalid(sentence)
+    // They knew it before, and may be told of it again.
+    Error::invalid(sentence).transient(topology.security().has_worked())
 }
 
-fn missing(sentinels: &Sentinels, last: Option<Error>) -> Error {
+fn behind() -> Error {
+    Error::unavailable("they know of an older failover than the last one")
+}
+
+/// For good only where everything that went wrong is.
+fn missing(sentinels: &Sentinels, mut errors: Vec<Error>) -> Error {
     let sentence = format!("no sentinel of {sentinels} leads to a primary");
-    match last {
+    let lasting = errors.iter().all(|error| !error.is_transient());
+    match errors.pop() {
+        Some(error) if lasting => error,
         Some(last) => Error::unavailable(format!("{sentence}: {last}")),
         None => Error::unavailable(sentence),
     }

@@ -1,6 +1,6 @@
 //! Where a connection leads to.
 
-use super::{Conn, sentinel};
+use super::{Conn, sentinel, watch};
 use crate::{RedisConfig, security::Security, servers::Servers};
 use bus_core::Result;
 use std::sync::{
@@ -14,7 +14,7 @@ pub(crate) struct Topology {
     config: Arc<RedisConfig>,
     security: Security,
     /// The highest configuration epoch that a sentinel has named.
-    epoch: AtomicU64,
+    epoch: Arc<AtomicU64>,
 }
 
 impl Topology {
@@ -24,7 +24,7 @@ impl Topology {
         Ok(Self {
             security: Security::new(&config)?,
             config,
-            epoch: AtomicU64::new(0),
+            epoch: Arc::default(),
         })
     }
     pub(crate) fn config(&self) -> &Arc<RedisConfig> {
@@ -33,6 +33,10 @@ impl Topology {
     /// How every connection is secured, those to sentinels too.
     pub(crate) fn security(&self) -> &Security {
         &self.security
+    }
+    /// Looks for failovers from now on, where sentinels know of them.
+    pub(crate) fn watch(self: &Arc<Self>) {
+        watch::start(self);
     }
     /// A new connection.
     pub(super) async fn dial(&self, role: &str) -> Result<Conn> {
@@ -45,8 +49,18 @@ impl Topology {
     pub(super) fn epoch(&self) -> u64 {
         self.epoch.load(Ordering::Relaxed)
     }
-    /// A connection was made to the primary of this epoch.
-    pub(super) fn reached(&self, epoch: u64) {
-        self.epoch.store(epoch, Ordering::Relaxed);
+    /// A connection was made to the primary of this epoch, when `seen` was the highest: whether it still leads to the
+    /// primary, as far as anybody knows. An epoch below `seen` is one that all sentinels went back to.
+    pub(super) fn reached(&self, seen: u64, epoch: u64) -> bool {
+        if epoch >= seen {
+            return self.epoch.fetch_max(epoch, Ordering::Relaxed) <= epoch;
+        }
+        self.epoch
+            .compare_exchange(seen, epoch, Ordering::Relaxed, Ordering::Relaxed)
+            .is_ok()
+    }
+    /// What [`epoch`](Self::epoch) says, for those who look at each call.
+    pub(super) fn latest(&self) -> Arc<AtomicU64> {
+        self.epoch.clone()
     }
 }
