@@ -2,7 +2,7 @@
 
 use crate::create::Creator;
 use bus_core::{
-    Backend, BoxFuture, Bytes, Codec, Defaults, Draft, Error, Line, Message, Name, Outcome, Pending, Publish,
+    Backend, BoxFuture, Bytes, Codec, Defaults, Draft, Line, Message, Name, Outcome, Pending, Publish,
     Publisher, Result, Topic, TopicSpec, Unconfirmed, Unsent,
 };
 use std::{
@@ -273,11 +273,8 @@ impl Bus {
         if !self.line.is_empty() {
             match self.line.behind(topic, vec![message], || self.later(topic)) {
                 Ok(pending) => {
-                    let outcomes = pending.await.into_iter();
-                    return outcomes
-                        .map(|outcome| outcome.map(drop))
-                        .collect::<std::result::Result<_, _>>()
-                        .map_err(Error::from);
+                    let mut outcomes = pending.await.into_iter();
+                    return Ok(outcomes.try_for_each(|outcome| outcome.map(drop))?);
                 }
                 Err(mut batch) => match batch.pop() {
                     Some(back) => message = back,

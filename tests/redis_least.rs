@@ -51,7 +51,7 @@ async fn everything(bus: &Bus) {
         works_with(bus, &orders).await;
         let group = format!("g{partitions}");
         // Failed, delayed, dead-lettered and replayed.
-        let mut readers = bus.subscribe(&orders, &*group).await.unwrap();
+        let mut readers = bus.subscribe(&orders, &group).await.unwrap();
         next(&mut readers).await.nack();
         next(&mut readers).await.reject("no use");
         let later = Duration::from_millis(50);

@@ -16,10 +16,12 @@ const MOST: usize = 10_000;
 const FAILED: Duration = Duration::from_millis(200);
 
 type Flight<V> = Shared<BoxFuture<'static, Result<V, Arc<Error>>>>;
+/// What is asked for, and since when it has failed.
+type Flights<K, V> = HashMap<K, (Flight<V>, Option<Instant>)>;
 
 pub(super) struct Cache<K, V> {
     there: RwLock<HashMap<K, V>>,
-    flights: Mutex<HashMap<K, (Flight<V>, Option<Instant>)>>,
+    flights: Mutex<Flights<K, V>>,
 }
 
 impl<K, V> Cache<K, V>
@@ -80,7 +82,7 @@ where
             }
         }
     }
-    fn flights(&self) -> MutexGuard<'_, HashMap<K, (Flight<V>, Option<Instant>)>> {
+    fn flights(&self) -> MutexGuard<'_, Flights<K, V>> {
         self.flights.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

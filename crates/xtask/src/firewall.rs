@@ -65,7 +65,7 @@ const OPTIONAL: [(&str, &[&str]); 22] = [
     ("hyper-rustls", &["registry", "json-schema"]),
     ("rustls", &["redis-tls", "registry", "json-schema"]),
     ("schemars", &["json-schema"]),
-    // Never: TLS is rustls with ring.
+    // Never: TLS is rustls with ring, but in Kafka's client.
     ("aws-lc-rs", &[]),
     ("openssl-sys", &[]),
 ];
@@ -74,7 +74,7 @@ const OPTIONAL: [(&str, &[&str]); 22] = [
 /// needs.
 fn optional() -> Done {
     for feature in crate::features::of_the_facade()? {
-        if feature == "kafka" {
+        if ["kafka", "kafka-tls"].contains(&feature.as_str()) {
             continue;
         }
         let with = format!("memory,{feature}");
