@@ -63,5 +63,5 @@ async fn what_is_denied_ends_the_subscription() {
     let mut member = Member::join(&kafka, source(&topic, &group, Start::Earliest)).await;
     let error = member.ends().await;
     assert_eq!(error.kind(), ErrorKind::Denied, "{error}");
-    assert!(error.to_string().contains("the right on this group"), "{error}");
+    assert!(error.to_string().contains("`Read` on this group"), "{error}");
 }

@@ -316,6 +316,6 @@ async fn a_member_that_may_not_begin_is_denied() {
         let mut member = Member::join(&kafka, source("t", "g", Start::Earliest)).await;
         let error = member.ends().await;
         assert_eq!(error.kind(), ErrorKind::Denied, "{request:?}: {error}");
-        assert!(error.to_string().contains("the right on this group"), "{error}");
+        assert!(error.to_string().contains("`Read` on this group"), "{error}");
     }
 }
