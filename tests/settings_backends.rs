@@ -158,7 +158,7 @@ fn settings_reach_redis() {
     has(
         &shown,
         &[
-            r#"host: "h""#,
+            r#"name: "h""#,
             "port: 7000",
             "database: 3",
             r#"client_id: "me""#,
