@@ -224,11 +224,11 @@ impl Reader {
                 self.start_found(place, sent, found, &stored);
             } else if begun {
                 self.start_topic(place, sent, vec![place.1], &Start::Earliest);
-            } else if self.parts.contains_key(&(place.0, 0)) {
-                if place.1 == 0 {
-                    let all = (0..self.count(place.0)).collect();
-                    self.start_topic(place, sent, all, &self.start.clone());
-                }
+            } else if place.1 == 0 {
+                let all = (0..self.count(place.0)).collect();
+                self.start_topic(place, sent, all, &self.start.clone());
+            } else if self.begins_topic(place.0) {
+                // What comes of that asks again.
             } else if now > *self.left_since.entry(place.0).or_insert(now) + LEFT {
                 self.start_topic(place, sent, vec![place.1], &self.start.clone());
             } else {

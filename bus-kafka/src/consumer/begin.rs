@@ -2,10 +2,14 @@
 
 use super::{
     ask::AGAIN,
+    lookup::Purpose,
     part::{End, Place, State},
     reader::Reader,
 };
-use crate::native::List;
+use crate::{
+    admin::{Lookup, Spec},
+    native::List,
+};
 use bus_core::{Bytes, Shard};
 use std::time::Instant;
 
@@ -30,6 +34,8 @@ impl Reader {
             }
             // Before it is assigned, or its records may already be on their way to the main queue.
             let Some(queue) = self.client.split(&topic, place.1) else {
+                tracing::warn!(target: "bus::kafka", topic = &*topic, partition = place.1, "no queue for a partition");
+                self.begin_again(place, offset);
                 continue;
             };
             queue.signal(self.wake.fd());
@@ -50,7 +56,9 @@ impl Reader {
         }
         if let Err(failure) = self.client.assign(&list) {
             tracing::warn!(target: "bus::kafka", code = ?failure.code, "assigning partitions: {}", failure.text);
-            self.ask_at = Some(Instant::now() + AGAIN);
+            for (place, offset, _) in ours {
+                self.begin_again(place, offset);
+            }
             return;
         }
         for (place, offset, notes) in ours {
@@ -62,12 +70,25 @@ impl Reader {
         self.nudge();
     }
 
+    /// It did not work. A group is asked where it stands by then; without one it is still there.
+    fn begin_again(&mut self, place: Place, offset: i64) {
+        let at = Instant::now() + AGAIN;
+        if self.group.is_some() {
+            self.ask_at = Some(at);
+        } else {
+            let lookup = Lookup::new([((self.topic(place), place.1), Spec::At(offset))]);
+            self.again.push((at, Purpose::Open, lookup));
+        }
+    }
+
     /// A new epoch.
     pub(super) fn gain(&mut self, place: Place, offset: i64, notes: Bytes) {
         let (topic, id) = (self.topic(place), self.id(place.0));
         self.suspects.remove(&place.0);
         // What is gained while a seek is not stored is not where that would have led.
         self.end_seek(place);
+        self.end_unsure(place);
+        self.begun[place.0 as usize] = true;
         let Some(part) = self.parts.get_mut(&place) else {
             return;
         };

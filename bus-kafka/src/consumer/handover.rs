@@ -19,6 +19,22 @@ pub(super) struct Revoke {
     last: Instant,
 }
 
+impl Wait {
+    /// Whether this is a commit that is not answered and may store one of these. Without a coordinator librdkafka keeps a
+    /// commit back, and sends it as whatever member there is then.
+    fn may_store(&self, places: &[Place]) -> bool {
+        match self {
+            Wait::SeekStored(shard, _) => places.contains(&(shard.topic, shard.partition)),
+            Wait::StartStored(begun) => places.contains(&begun.place),
+            // Of everything that was owned when it was sent.
+            Wait::Proof => true,
+            // Those are counted as in flight.
+            Wait::Commit(_) | Wait::Vouched(_) | Wait::Tidy(_) => false,
+            Wait::Stored | Wait::Lookup(..) | Wait::Ends | Wait::Topics => false,
+        }
+    }
+}
+
 impl Reader {
     fn places(&self, parts: &[NativePart]) -> Vec<Place> {
         parts
@@ -98,12 +114,7 @@ impl Reader {
         if now < revoke.deadline && revoke.places.iter().any(owned) {
             return;
         }
-        // Without a coordinator librdkafka keeps a commit back, and sends it as whatever member there is then.
-        let storing = |wait: &Wait| match wait {
-            Wait::SeekStored(shard, _) => revoke.places.contains(&(shard.topic, shard.partition)),
-            Wait::StartStored(begun) => revoke.places.contains(&begun.place),
-            _ => false,
-        };
+        let storing = |wait: &Wait| wait.may_store(&revoke.places);
         let waits_for_commit = now < revoke.last
             && (self.commits.in_flight_for(&revoke.places) || self.waits.values().any(storing));
         // A transaction has bounds of its own.
@@ -195,7 +206,7 @@ impl Reader {
             part.state = State::Void;
             self.revoke_timer(Instant::now());
         } else {
-            part.state = State::Finding;
+            (part.state, part.since) = (State::Finding, Instant::now());
         }
     }
 

@@ -1,4 +1,4 @@
-//! Partitions that are assigned and do not begin: why, where that takes long.
+//! Partitions that are assigned and do not begin, or do not go on: why, where that takes long.
 
 use super::{
     part::{Part, Place, State},
@@ -29,8 +29,11 @@ pub(super) struct Held {
 
 impl Reader {
     pub(super) fn held_timer(&mut self, now: Instant) {
-        let waits = |part: &&Part| matches!(part.state, State::Asking | State::Starting);
-        let first = self.parts.values().filter(waits).min_by_key(|part| part.since);
+        let first = self
+            .parts
+            .values()
+            .filter(|part| part.waits())
+            .min_by_key(|part| part.since);
         let why = first.and_then(|part| self.why(part, now));
         self.tell_held(why);
     }
@@ -54,7 +57,17 @@ impl Reader {
             |failure: &Option<String>| failure.as_ref().map(|f| format!(": {f}")).unwrap_or_default();
         let unanswered =
             self.held.failure.is_some() || self.asking.is_some_and(|asking| now > asking.first + LONG);
-        Some(if self.suspects.contains_key(&topic) {
+        let place = (topic, first.shard.partition);
+        let aside = matches!(first.state, State::Finding | State::Active);
+        Some(if aside && self.seeks.contains_key(&place) {
+            let why = because(&self.held.failure);
+            format!("{what} until where it goes on can be looked up and stored{why}")
+        } else if aside && self.group.is_some() && first.state == State::Finding {
+            format!("{what} until it is known whether it is still this member's")
+        } else if aside {
+            let why = because(&self.held.failure);
+            format!("{what} until its position can be looked up{why}")
+        } else if self.suspects.contains_key(&topic) {
             let why = because(&self.held.unseen);
             format!("{what} until the topic can be described, to know whose its stored position is{why}")
         } else if first.state == State::Starting {

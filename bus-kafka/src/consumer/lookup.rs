@@ -73,6 +73,7 @@ impl Reader {
             Err(failure) => Some(failure.code),
         };
         let Some(code) = code else {
+            self.held.failure = None;
             self.look_up(purpose, lookup);
             return;
         };

@@ -8,7 +8,7 @@
 //! | `starts` | where a new group starts, once for all its members |
 //! | `begin` | partitions begin |
 //! | `suspects` | positions that are another topic's |
-//! | `held` | partitions that do not begin: why, where that takes long |
+//! | `held` | partitions that do not begin or go on: why, where that takes long |
 //! | `lookup` | positions by what they are: the beginning, the end, a time |
 //! | `hear` | events, copied and acted upon |
 //! | `ends` | where partitions end |
@@ -45,6 +45,8 @@ mod session;
 mod starts;
 mod subscriber;
 mod suspects;
+#[cfg(test)]
+mod tests;
 mod transaction;
 mod turn;
 mod wake;

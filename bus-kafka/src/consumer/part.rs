@@ -10,7 +10,7 @@ pub(super) type Place = (u32, u32);
 
 pub(super) struct Part {
     pub(super) state: State,
-    /// Since when it has waited to begin; valid in `Asking` and `Starting`.
+    /// Since when it has waited; valid in `Asking`, `Starting` and `Finding`, and where it is adrift.
     pub(super) since: Instant,
     /// A start that was found too late to be stored without asking once more.
     pub(super) found: Option<Found>,
@@ -83,6 +83,14 @@ impl Part {
             stored: 0,
             notes: Bytes::new(),
             end: End::Unknown,
+        }
+    }
+    /// Not read before something is known that has to be asked for.
+    pub(super) fn waits(&self) -> bool {
+        match self.state {
+            State::Asking | State::Starting | State::Finding => true,
+            State::Active => self.adrift,
+            State::Leaving | State::Void => false,
         }
     }
     /// Owned in exactly this epoch.

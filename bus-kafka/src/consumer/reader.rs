@@ -64,6 +64,10 @@ pub(super) struct Reader {
     /// Partitions of each topic, as last seen, and the topic's id.
     pub(super) counts: Vec<u32>,
     pub(super) ids: Vec<Option<TopicId>>,
+    /// How many looks in a row told another id.
+    pub(super) others: Vec<u8>,
+    /// Whether any partition of it has ever begun here.
+    pub(super) begun: Vec<bool>,
     /// Topics in which a position was found that belongs to another one of the name.
     pub(super) suspects: HashMap<u32, super::suspects::Suspect>,
     pub(super) held: super::held::Held,
@@ -84,6 +88,8 @@ pub(super) struct Reader {
     pub(super) left_since: HashMap<u32, Instant>,
     /// Shards that are being moved.
     pub(super) seeks: BTreeMap<Place, super::seek::Seek>,
+    /// Those that left while their position was being stored: the answer says what came of them.
+    pub(super) unsure: Vec<super::seek::Seek>,
     pub(super) again: Vec<(Instant, Purpose, Lookup)>,
     pub(super) revoke: Option<Revoke>,
     pub(super) commits: Commits,
@@ -147,7 +153,7 @@ pub(super) fn run(setup: Setup) {
 type Refused = (oneshot::Sender<Result<()>>, Error);
 
 impl Reader {
-    fn new(setup: Setup) -> std::result::Result<Self, Refused> {
+    pub(super) fn new(setup: Setup) -> std::result::Result<Self, Refused> {
         let Setup {
             config,
             source,
@@ -199,6 +205,8 @@ impl Reader {
             session: Session::new(&config, roster, now),
             config,
             ids: vec![None; topics.len()],
+            others: vec![0; topics.len()],
+            begun: vec![false; topics.len()],
             suspects: HashMap::new(),
             held: super::held::Held::default(),
             missing: vec![0; topics.len()],
@@ -215,6 +223,7 @@ impl Reader {
             asking: None,
             left_since: HashMap::new(),
             seeks: BTreeMap::new(),
+            unsure: Vec::new(),
             again: Vec::new(),
             revoke: None,
             commits: Commits::default(),
@@ -359,9 +368,7 @@ impl Reader {
         self.doubt_timer(now);
         self.watch_timer(now);
         self.pump_commits();
-        if self.group.is_some() {
-            self.held_timer(now);
-        }
+        self.held_timer(now);
     }
 
     /// How long the thread may sleep.

@@ -62,7 +62,8 @@ impl Reader {
             ));
         }
         let spec = Spec::of(to, place.1)?;
-        part.state = State::Finding;
+        (part.state, part.since) = (State::Finding, Instant::now());
+        self.held.failure = None;
         self.mail.lost(shard);
         self.seeks.insert(place, Seek::asked(shard));
         let name = self.topic(place);
@@ -73,6 +74,18 @@ impl Reader {
     /// It is not moved any more: it left.
     pub(super) fn end_seek(&mut self, place: Place) {
         if let Some(seek) = self.seeks.remove(&place) {
+            let storing = |wait: &Wait| matches!(wait, Wait::SeekStored(of, _) if *of == seek.shard);
+            match !seek.stored && self.waits.values().any(storing) {
+                true => self.unsure.push(seek),
+                false => seek.end(&self.mail),
+            }
+        }
+    }
+
+    /// It is gained, and what came of a seek has to be told before that.
+    pub(super) fn end_unsure(&mut self, place: Place) {
+        let here = |seek: &mut Seek| (seek.shard.topic, seek.shard.partition) == place;
+        for seek in self.unsure.extract_if(.., here) {
             seek.end(&self.mail);
         }
     }
@@ -104,11 +117,19 @@ impl Reader {
     }
 
     pub(super) fn seek_stored(&mut self, shard: Shard, offset: i64, failure: Option<Failure>) {
+        if let Some(at) = self.unsure.iter().position(|seek| seek.shard == shard) {
+            let mut seek = self.unsure.swap_remove(at);
+            seek.stored = failure.is_none();
+            seek.end(&self.mail);
+        }
         match failure {
             _ if !self.is_sought(shard) => {}
             None => self.sought(shard, offset),
             Some(failure) if self.refused("storing where to go on", &failure) => {}
-            Some(_) => self.seek_again(shard, offset),
+            Some(failure) => {
+                self.held.failure = Some(failure.text);
+                self.seek_again(shard, offset);
+            }
         }
     }
 
@@ -203,7 +224,9 @@ impl Reader {
             return;
         };
         if matches!(code, Code::AUTO_OFFSET_RESET | Code::OFFSET_OUT_OF_RANGE) {
-            part.adrift = true;
+            if !std::mem::replace(&mut part.adrift, true) {
+                part.since = Instant::now();
+            }
         } else {
             part.stray = true;
             self.tell_positions();
@@ -274,7 +297,7 @@ impl Reader {
             "the log ends at {end}, before position {expected}: records were lost"
         );
         let shard = part.shard;
-        part.state = State::Finding;
+        (part.state, part.since) = (State::Finding, Instant::now());
         self.mail.urgent(Event::DataLoss {
             shard,
             from: end as u128,

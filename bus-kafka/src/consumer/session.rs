@@ -313,6 +313,7 @@ impl Reader {
                 State::Asking | State::Starting | State::Finding | State::Active => {
                     part.asked = 0;
                     self.session.given_up.push(part.shard);
+                    part.since = Instant::now();
                     State::Finding
                 }
             };

@@ -28,8 +28,9 @@ use std::{
 
 /// How long a topic's start is left to the owner of its first partition, which may be another library's client.
 pub(super) const LEFT: Duration = Duration::from_secs(10);
-/// How old the answer that nothing is stored may be when a start is stored over it. Whoever was left waiting may have
-/// begun by itself meanwhile, and read on.
+/// How old the answer that nothing is stored may be when a start that was looked up since is stored over it. Whoever was
+/// left waiting may have begun by itself meanwhile, and read on. One that is older is asked for once more; what is known by
+/// then is stored where that answer took less than half of [`LEFT`].
 const SURE: Duration = Duration::from_secs(1);
 
 /// A start that is being looked up and stored. Its partition may leave meanwhile, and even come back: then others may
@@ -139,6 +140,13 @@ impl Reader {
             self.waits.remove(&tag);
             self.start_stored(&begun, Some(failure));
         }
+    }
+
+    /// Whether the topic's first partition is here, and is to begin all of it. One that has begun already does not again,
+    /// whatever became of the positions that were stored then.
+    pub(super) fn begins_topic(&self, topic: u32) -> bool {
+        let first = self.parts.get(&(topic, 0));
+        first.is_some_and(|first| matches!(first.state, State::Asking | State::Starting))
     }
 
     /// Whoever was left waiting for the owner of a topic's first partition, and is that now, begins all of it.

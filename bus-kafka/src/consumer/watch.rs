@@ -94,16 +94,29 @@ impl Reader {
     fn present(&mut self, topic: u32, info: &TopicInfo, tag: usize) {
         let at = topic as usize;
         self.missing[at] = 0;
-        match self.ids[at].replace(info.id) {
-            Some(id) if id == info.id => self.looked(topic, tag),
-            // Nothing was read of the other one, so nothing is lost.
-            Some(_) if !self.has_begun(topic) => {
-                self.counts[at] = self.counts[at].min(info.partitions);
-                self.look_anew(topic);
+        let known = self.ids[at];
+        let others = match known {
+            Some(id) if id != info.id => self.others[at].saturating_add(1),
+            _ => 0,
+        };
+        self.others[at] = others;
+        if others > 0 && others < TWICE && self.begun[at] {
+            // This broker may not have heard yet of the one that is read.
+            self.watch_at = Instant::now() + AGAIN;
+            return;
+        }
+        self.ids[at] = Some(info.id);
+        if others > 0 {
+            self.others[at] = 0;
+            self.counts[at] = self.counts[at].min(info.partitions);
+            match self.begun[at] {
+                true => self.topic_lost(topic),
+                // Nothing was read of the one before, so nothing is lost.
+                false => self.look_anew(topic),
             }
-            Some(_) => self.topic_lost(topic),
-            None => {
-                self.looked(topic, tag);
+        } else {
+            self.looked(topic, tag);
+            if known.is_none() {
                 self.mail.identified(topic, self.id(topic));
             }
         }
@@ -117,12 +130,6 @@ impl Reader {
                 self.open_more(topic, old..info.partitions);
             }
         }
-    }
-
-    /// Whether any of its partitions has begun since it was assigned.
-    fn has_begun(&self, topic: u32) -> bool {
-        let mut parts = self.parts.values().filter(|part| part.shard.topic == topic);
-        parts.any(|part| part.shard.epoch > 0)
     }
 
     /// A reader of everything also reads what is added, from its beginning.
