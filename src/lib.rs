@@ -79,6 +79,8 @@ pub use bus_core::{
 pub use bus_core::{
     DeadLetter, DeadLetters, OpenLetters, Origin, Refused, Replay, ReplayProgress, Replayed, is_derived,
 };
+#[cfg(feature = "avro")]
+pub use bus_macros::AvroSchema;
 /// ```
 /// use bus::{App, Bus, Delivery, Topic, consumer, handler::{Failure, Payload}, worker};
 /// # use std::time::Duration;
@@ -113,6 +115,8 @@ pub use codec::Protobuf;
 pub use codec::RegistryJson;
 #[cfg(all(feature = "registry", feature = "protobuf"))]
 pub use codec::RegistryProtobuf;
+#[cfg(feature = "avro")]
+pub use codec::avro::{self, Avro, AvroSchema};
 /// What messages of the codec [`Protobuf`] are written with.
 #[cfg(feature = "protobuf")]
 pub use prost;

@@ -4,11 +4,11 @@
 mod apps;
 
 use apps::{every_backend, read, soon, text, unique};
-use bus::{Bytes, Codec, Json, Message, MessagePack, Protobuf, Stateless, Topic};
+use bus::{Avro, AvroSchema, Bytes, Codec, Json, Message, MessagePack, Protobuf, Stateless, Topic};
 use serde::{Deserialize, Serialize};
 use std::fmt::Debug;
 
-#[derive(Clone, PartialEq, Serialize, Deserialize, prost::Message)]
+#[derive(Clone, PartialEq, Serialize, Deserialize, AvroSchema, prost::Message)]
 struct Reading {
     #[prost(string, tag = "1")]
     room: String,
@@ -110,4 +110,22 @@ async fn protobuf() {
         None,
     ];
     holds::<Protobuf>(written, "application/protobuf", &broken).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn avro() {
+    // 6 bytes; a block of two zigzag numbers, and the end.
+    let written = b"\x0cK\xc3\xbcche\x04\x05\x2a\x00";
+    let mut behind = written.to_vec();
+    behind.push(0);
+    let broken: [Option<&[u8]>; 6] = [
+        Some(&written[..5]),
+        Some(&behind),
+        // Text that is longer than any memory, and one of less than nothing.
+        Some(b"\xfe\xff\xff\xff\xff\xff\xff\xff\xff\x01"),
+        Some(b"\x01"),
+        Some(b"\x04\xff\xfe\x00"),
+        None,
+    ];
+    holds::<Avro>(written, "avro/binary", &broken).await;
 }

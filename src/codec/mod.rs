@@ -1,5 +1,7 @@
 //! Codecs: how a payload becomes a value and back.
 
+#[cfg(feature = "avro")]
+pub mod avro;
 #[cfg(feature = "json")]
 mod json;
 #[cfg(feature = "msgpack")]
@@ -10,7 +12,7 @@ mod protobuf;
 mod registry_json;
 #[cfg(all(feature = "registry", feature = "protobuf"))]
 mod registry_protobuf;
-#[cfg(any(feature = "json", feature = "msgpack"))]
+#[cfg(any(feature = "avro", feature = "json", feature = "msgpack"))]
 mod scratch;
 
 #[cfg(feature = "json")]

@@ -82,6 +82,10 @@ impl Settings {
     pub fn client_id(self, id: impl AsRef<str>) -> Self {
         self.give_all(&[("kafka_client_id", id.as_ref())])
     }
+    /// The namespace of Avro schemas whose types name none (default `com.core.events`).
+    pub fn avro_default_namespace(self, namespace: impl AsRef<str>) -> Self {
+        self.give_all(&[("avro_default_namespace", namespace.as_ref())])
+    }
     /// How Kafka's batches are compressed (default not at all).
     pub fn compression(self, how: Compression) -> Self {
         let text = match how {

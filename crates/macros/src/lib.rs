@@ -1,12 +1,14 @@
-//! Attributes for workers and consumers. They are documented where they are re-exported: `bus::worker`, `bus::consumer`.
+//! Attributes for workers and consumers, and the derive of Avro schemas. They are documented where they are re-exported:
+//! `bus::worker`, `bus::consumer`, `bus::AvroSchema`.
 
+mod avro;
 mod consumer;
 mod options;
 mod shape;
 mod worker;
 
 use proc_macro::TokenStream;
-use syn::{ItemFn, parse_macro_input};
+use syn::{DeriveInput, ItemFn, parse_macro_input};
 
 /// Makes an async function the work of a worker: a function of its name gives its `Runner`, to be started, or registered in
 /// an `App`.
@@ -47,6 +49,27 @@ pub fn worker(arguments: TokenStream, item: TokenStream) -> TokenStream {
 pub fn consumer(arguments: TokenStream, item: TokenStream) -> TokenStream {
     let (arguments, function) = (arguments.into(), parse_macro_input!(item as ItemFn));
     consumer::expand(arguments, function)
+        .unwrap_or_else(|error| error.to_compile_error())
+        .into()
+}
+
+/// Gives a type its Avro schema: a struct with named fields is a `record`, one with a single field without a name is what that is,
+/// and an enum without values is an `enum`. Doc comments are kept.
+///
+/// Names and defaults are those of serde, so that the schema is what serde writes: `rename`, `rename_all`, `alias`, `default`, `skip`,
+/// `transparent`, `other`. What a schema cannot follow, such as `flatten`, does not compile.
+///
+/// | `#[avro(…)]` | on | |
+/// |---|---|---|
+/// | `namespace = "com.shop"` | a type | its namespace, instead of the setting's |
+/// | `alias = "Old"` | a type, a field | what it was called before, for readers of older data |
+/// | `default = 5` | a field | the default, as JSON, where serde has none |
+/// | `decimal(precision = 12, scale = 2)` | a field | a decimal: any type that serde writes as text such as `12.50` |
+/// | `schema_of = i64` | a field | the schema of another type, where serde writes it so (`with = "…"`) |
+#[proc_macro_derive(AvroSchema, attributes(avro, serde))]
+pub fn avro_schema(item: TokenStream) -> TokenStream {
+    let input = parse_macro_input!(item as DeriveInput);
+    avro::expand(&input)
         .unwrap_or_else(|error| error.to_compile_error())
         .into()
 }

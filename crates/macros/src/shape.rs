@@ -85,7 +85,7 @@ pub(crate) fn gives(function: &ItemFn, takes: &Takes) -> Result<Gives> {
 }
 
 /// `T` of `name<T, …>`, by the last part of its path.
-fn inner<'a>(given: &'a Type, name: &str) -> Option<&'a Type> {
+pub(crate) fn inner<'a>(given: &'a Type, name: &str) -> Option<&'a Type> {
     let Type::Path(path) = given else { return None };
     let last = path.path.segments.last().filter(|last| last.ident == name)?;
     let PathArguments::AngleBracketed(arguments) = &last.arguments else {

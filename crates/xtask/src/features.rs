@@ -6,7 +6,7 @@ use crate::step::output;
 /// What the workspace is linted, documented and tested with: every feature of ours, without those of `bus-kafka` that
 /// build another native library or need one (Kerberos, a system librdkafka, an OpenSSL of its own). TLS takes the system's, which
 /// [`needed`] brings.
-pub(crate) const EVERYTHING: &str = "--features=bus/kafka-tls,bus/redis-tls,bus/metrics,bus/macros,bus/testing,bus/msgpack,bus/protobuf,bus/json-schema,bus-core/conformance";
+pub(crate) const EVERYTHING: &str = "--features=bus/kafka-tls,bus/redis-tls,bus/metrics,bus/macros,bus/testing,bus/avro,bus/msgpack,bus/protobuf,bus/json-schema,bus-core/conformance";
 
 /// Installs what a build with these features needs of the system, where it is missing.
 pub(crate) fn needed() -> Result<(), Box<dyn std::error::Error>> {

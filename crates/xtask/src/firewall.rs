@@ -18,7 +18,7 @@ const FORBIDDEN: [&str; 8] = [
 ];
 
 /// What only some features of `bus` pull in; any other one, and none at all, must do without.
-const OPTIONAL: [(&str, &[&str]); 22] = [
+const OPTIONAL: [(&str, &[&str]); 23] = [
     (
         "serde",
         &[
@@ -29,35 +29,37 @@ const OPTIONAL: [(&str, &[&str]); 22] = [
             "msgpack",
             "registry",
             "json-schema",
+            "avro",
         ],
     ),
     (
         "serde_json",
-        &["json", "app", "macros", "registry", "json-schema"],
+        &["json", "app", "macros", "registry", "json-schema", "avro"],
     ),
     (
         "config",
-        &["settings", "app", "macros", "registry", "json-schema"],
+        &["settings", "app", "macros", "registry", "json-schema", "avro"],
     ),
     (
         "dotenvy",
-        &["settings", "app", "macros", "registry", "json-schema"],
+        &["settings", "app", "macros", "registry", "json-schema", "avro"],
     ),
     (
         "secrecy",
-        &["settings", "app", "macros", "registry", "json-schema"],
+        &["settings", "app", "macros", "registry", "json-schema", "avro"],
     ),
     (
         "strsim",
-        &["settings", "app", "macros", "registry", "json-schema"],
+        &["settings", "app", "macros", "registry", "json-schema", "avro"],
     ),
     ("base64", &["app", "macros", "registry", "json-schema"]),
-    ("jiff", &["app", "macros"]),
+    ("jiff", &["app", "macros", "avro"]),
     ("sha2", &["app", "macros"]),
     ("tower", &["app", "macros"]),
-    ("uuid", &["app", "macros", "redis", "redis-tls"]),
+    ("uuid", &["app", "macros", "redis", "redis-tls", "avro"]),
     ("tokio-rustls", &["redis-tls", "registry", "json-schema"]),
-    ("bus-macros", &["macros"]),
+    ("bus-macros", &["macros", "avro"]),
+    ("apache-avro", &["avro"]),
     ("metrics", &["metrics"]),
     ("rmp-serde", &["msgpack"]),
     ("prost", &["protobuf"]),

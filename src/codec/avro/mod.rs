@@ -1,0 +1,31 @@
+//! Avro: schemas of Rust types, and what reads and writes by them. The codec is [`Avro`](crate::Avro).
+
+mod cell;
+mod codec;
+mod describe;
+#[cfg(test)]
+mod evolution;
+mod logical;
+mod plan;
+mod preset;
+mod presets;
+mod read;
+mod readings;
+mod resolve;
+mod schema;
+mod types;
+mod wire;
+mod write;
+mod wrong;
+
+pub use codec::Avro;
+pub use describe::AvroSchema;
+pub use schema::Schema;
+pub use types::Types;
+
+/// What the derive needs.
+#[doc(hidden)]
+pub mod derived {
+    pub use super::cell::Cell;
+    pub use serde_json::{Map, Value, json};
+}

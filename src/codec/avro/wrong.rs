@@ -1,0 +1,51 @@
+//! What is wrong with a value or a payload, and where in it.
+
+use std::fmt::{self, Display};
+
+/// An error of the encoder or the decoder: what, and the way to it from the outside.
+#[derive(Debug)]
+pub(crate) struct Wrong {
+    what: String,
+    path: Vec<String>,
+}
+
+pub(super) type Result<T> = std::result::Result<T, Wrong>;
+
+pub(super) fn wrong(what: impl Into<String>) -> Wrong {
+    Wrong {
+        what: what.into(),
+        path: Vec::new(),
+    }
+}
+
+impl Wrong {
+    /// The same, inside of this.
+    pub(super) fn inside(mut self, of: impl Into<String>) -> Self {
+        self.path.push(of.into());
+        self
+    }
+}
+
+impl Display for Wrong {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !self.path.is_empty() {
+            let path: Vec<_> = self.path.iter().rev().map(String::as_str).collect();
+            write!(f, "`{}`: ", path.join("."))?;
+        }
+        f.write_str(&self.what)
+    }
+}
+
+impl std::error::Error for Wrong {}
+
+impl serde::ser::Error for Wrong {
+    fn custom<T: Display>(message: T) -> Self {
+        wrong(message.to_string())
+    }
+}
+
+impl serde::de::Error for Wrong {
+    fn custom<T: Display>(message: T) -> Self {
+        wrong(message.to_string())
+    }
+}
