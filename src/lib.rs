@@ -115,6 +115,8 @@ pub use codec::Protobuf;
 pub use codec::RegistryJson;
 #[cfg(all(feature = "registry", feature = "protobuf"))]
 pub use codec::RegistryProtobuf;
+#[cfg(all(feature = "avro", feature = "registry"))]
+pub use codec::avro::RegistryAvro;
 #[cfg(feature = "avro")]
 pub use codec::avro::{self, Avro, AvroSchema};
 /// What messages of the codec [`Protobuf`] are written with.

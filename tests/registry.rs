@@ -2,159 +2,53 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod apps;
+#[path = "registry/checks.rs"]
+mod checks;
 #[path = "registry/front.rs"]
 mod front;
+#[path = "registry/orders.rs"]
+mod orders;
+#[path = "registry/server.rs"]
+mod server;
 
-use apps::{every_backend, read, soon, text, unique, until};
+use apps::{every_backend, read, soon, text, unique};
 use bus::{
-    Bus, Bytes, ErrorKind, Message, RegistryJson, Settings, Topic,
+    Bus, ErrorKind, RegistryAvro, RegistryJson, RegistryProtobuf, Settings, Topic,
     registry::{Naming, Registry, Schema, SchemaKind, frame},
 };
 use front::Front;
+use orders::{Framed, order};
 use serde::{Deserialize, Serialize};
+use server::{passed, server};
 use std::time::Duration;
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-struct Order {
-    id: u64,
-    item: String,
-}
+macro_rules! checks {
+    ($($codec:ident in $module:ident),+) => {$(mod $module {
+        use super::{checks, $codec};
 
-const SCHEMA: &str = r#"{"type":"object","properties":{"id":{"type":"integer"},"item":{"type":"string"}},"required":["id","item"]}"#;
-
-fn order(id: u64) -> Order {
-    Order {
-        id,
-        item: "tea".into(),
-    }
-}
-
-/// The real one: the shared registry, which the environment names or which is started.
-async fn server() -> String {
-    let started = tokio::task::spawn_blocking(|| bus_brokers::shared(bus_brokers::Kind::Registry));
-    started.await.unwrap().unwrap().address
-}
-
-fn passed(url: &str, check: &str) {
-    bus_brokers::passed("registry", url, check).unwrap();
-}
-
-fn topic(codec: RegistryJson) -> Topic<Order, RegistryJson> {
-    Topic::with_codec(unique("registry"), codec)
-}
-
-fn json(registry: &Registry) -> RegistryJson {
-    RegistryJson::new(registry, Schema::json(SCHEMA).named("Order"))
-}
-
-async fn next(orders: &mut bus::Subscription<Order, RegistryJson>) -> Order {
-    let delivery = soon("an order", orders.next()).await.unwrap().unwrap();
-    assert_eq!(delivery.attempt(), 1);
-    let order = delivery.value().clone();
-    delivery.ack();
-    order
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn ids_are_asked_for_once_and_others_can_read() {
-    let server = server().await;
-    for bus in every_backend().await {
-        let front = Front::before(&server).await;
-        front.slow(Duration::from_millis(50));
-        let registry = Registry::new(front.url()).unwrap();
-        let orders = topic(json(&registry));
-        let publishes: Vec<_> = (0..50)
-            .map(|id| bus.publish(&orders, &order(id)).key("a").into_future())
-            .collect();
-        for publish in publishes {
-            soon("a publish", publish).await.unwrap();
+        #[tokio::test(flavor = "multi_thread")]
+        async fn ids_are_asked_for_once_and_others_can_read() {
+            checks::ids_are_asked_for_once_and_others_can_read::<$codec>().await;
         }
-        assert_eq!(front.count("POST"), 1, "{bus:?}");
-        let record = read(&bus, orders.name(), 1).await.remove(0);
-        let (id, body) = frame::split(record.payload().unwrap()).unwrap();
-        assert_eq!(body, br#"{"id":0,"item":"tea"}"#);
-        assert_eq!(text(&record, "content-type"), Some("application/json"));
 
-        // Somebody else, with a client and a cache of his own.
-        let other = Registry::new(front.url()).unwrap();
-        let schema = other.schema(id).await.unwrap();
-        assert_eq!(schema.kind(), SchemaKind::Json);
-        let same: serde_json::Value = serde_json::from_str(schema.text()).unwrap();
-        assert_eq!(same, serde_json::from_str::<serde_json::Value>(SCHEMA).unwrap());
-        let subject = format!("{}-value", orders.name());
-        assert_eq!(other.look_up(&subject, &Schema::json(SCHEMA)).await.unwrap(), id);
-        assert_eq!(other.latest(&subject).await.unwrap().id, id);
-
-        let third = Registry::new(front.url()).unwrap();
-        let again = Topic::with_codec(orders.name().to_owned(), json(&third));
-        let asked = front.count("GET /schemas");
-        let mut deliveries = bus.subscribe(&again, "g").await.unwrap();
-        for id in 0..50 {
-            assert_eq!(next(&mut deliveries).await, order(id), "{bus:?}");
+        #[tokio::test(flavor = "multi_thread")]
+        async fn a_registry_that_is_down_at_the_start_is_waited_for_and_later_stops_nothing() {
+            checks::a_registry_that_is_down_at_the_start_is_waited_for_and_later_stops_nothing::<$codec>().await;
         }
-        assert_eq!(front.count("GET /schemas") - asked, 1, "{bus:?}");
-        soon("the end", deliveries.close()).await.unwrap();
-    }
-    passed(&server, "ids_are_asked_for_once");
+
+        #[tokio::test(flavor = "multi_thread")]
+        async fn an_unknown_id_is_waited_for_and_given_up_in_the_end() {
+            checks::an_unknown_id_is_waited_for_and_given_up_in_the_end::<$codec>().await;
+        }
+
+        #[tokio::test(flavor = "multi_thread")]
+        async fn what_is_not_compatible_is_refused_before_anything_is_stored() {
+            checks::what_is_not_compatible_is_refused_before_anything_is_stored::<$codec>().await;
+        }
+    })+};
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_registry_that_is_down_at_the_start_is_waited_for_and_later_stops_nothing() {
-    let server = server().await;
-    for bus in every_backend().await {
-        let front = Front::before(&server).await;
-        front.down(true);
-        // Longer than a busy machine needs to come to the end of this.
-        let registry = Registry::config(front.url()).patience(Duration::from_secs(600));
-        let registry = registry.build().unwrap();
-        let orders = topic(json(&registry));
-        bus.ensure_topics([orders.spec()]).await.unwrap();
-        let elsewhere = Registry::new(&server).unwrap();
-        let written = Topic::with_codec(orders.name().to_owned(), json(&elsewhere));
-        bus.publish(&written, &order(0)).key("b").await.unwrap();
-        // Whatever is published to this topic from here on waits behind it.
-        let mut first = tokio::spawn(bus.publish(&orders, &order(1)).key("a").into_future());
-        // Reading waits as well, is told, and is no attempt.
-        let reader = Registry::new(front.url()).unwrap();
-        let read_by = Topic::with_codec(orders.name().to_owned(), json(&reader));
-        let mut deliveries = bus.subscribe(&read_by, "g").await.unwrap();
-        let waits = tokio::time::timeout(Duration::from_millis(1_500), deliveries.next()).await;
-        assert!(waits.is_err(), "{bus:?}");
-        let told = || {
-            bus.health()
-                .subscriptions
-                .iter()
-                .flat_map(|m| m.awaits.clone())
-                .find_map(|a| a.error)
-        };
-        until("the failure is told", || {
-            told().is_some_and(|e| e.contains("cannot be reached"))
-        })
-        .await;
-        let early = tokio::time::timeout(Duration::ZERO, &mut first).await;
-        assert!(early.is_err(), "{bus:?} {early:?}");
-
-        front.down(false);
-        soon("the publish", first).await.unwrap().unwrap();
-        let mut seen = [next(&mut deliveries).await, next(&mut deliveries).await];
-        seen.sort_by_key(|order| order.id);
-        assert_eq!(seen, [order(0), order(1)], "{bus:?}");
-
-        // What is known now needs no registry.
-        front.down(true);
-        for id in 2..20 {
-            soon(
-                "a publish",
-                bus.publish(&orders, &order(id)).key("a").into_future(),
-            )
-            .await
-            .unwrap();
-            assert_eq!(next(&mut deliveries).await, order(id), "{bus:?}");
-        }
-        soon("the end", deliveries.close()).await.unwrap();
-    }
-    passed(&server, "down_at_the_start_and_later");
-}
+checks!(RegistryAvro in avro, RegistryJson in json, RegistryProtobuf in protobuf);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_publish_gives_up_a_registry_that_stays_away() {
@@ -165,7 +59,7 @@ async fn a_publish_gives_up_a_registry_that_stays_away() {
         .patience(Duration::from_millis(400))
         .build()
         .unwrap();
-    let orders = topic(json(&registry));
+    let orders = RegistryJson::topic(&registry);
     let unsent = soon("an answer", bus.publish(&orders, &order(1)).into_future())
         .await
         .unwrap_err();
@@ -180,140 +74,13 @@ async fn a_publish_gives_up_a_registry_that_stays_away() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_unknown_id_is_waited_for_and_given_up_in_the_end() {
-    let server = server().await;
-    for bus in every_backend().await {
-        let front = Front::before(&server).await;
-        let writer = Registry::new(&server).unwrap();
-        let orders = topic(json(&writer));
-        bus.publish(&orders, &order(1)).key("a").await.unwrap();
-        bus.publish(&orders, &order(2)).key("a").await.unwrap();
-        let id = writer
-            .register(&format!("{}-value", orders.name()), &Schema::json(SCHEMA))
-            .await
-            .unwrap();
-        front.hide(id);
-        let reader = Registry::new(front.url()).unwrap();
-        let lagging = Topic::with_codec(orders.name().to_owned(), json(&reader));
-        let mut deliveries = bus.subscribe(&lagging, "g").await.unwrap();
-        tokio::select! {
-            told = deliveries.next() => panic!("{bus:?} {told:?}"),
-            () = until("it is asked for again", || front.count("GET /schemas") >= 3) => {}
-        }
-        assert!(front.count("GET /schemas") < 10, "no hot loop");
-        front.reveal();
-        assert_eq!(next(&mut deliveries).await, order(1), "{bus:?}");
-        assert_eq!(next(&mut deliveries).await, order(2), "{bus:?}");
-        soon("the end", deliveries.close()).await.unwrap();
-
-        // What nobody ever knows.
-        let mut lost = frame::begin();
-        lost.extend(b"{}");
-        let lost = frame::finish(lost, u32::MAX - 7);
-        for payload in [
-            lost.clone(),
-            Bytes::from_static(b"{}"),
-            Bytes::from_static(b"\0\0\0"),
-        ] {
-            bus.publish_message(orders.name(), Message::new(payload).keyed("x"))
-                .await
-                .unwrap();
-        }
-        let hasty = Registry::config(front.url())
-            .unknown_ids(Duration::from_millis(300))
-            .build()
-            .unwrap();
-        let hasty = Topic::with_codec(orders.name().to_owned(), json(&hasty));
-        let mut deliveries = bus.subscribe(&hasty, "hasty").await.unwrap();
-        for id in [1, 2] {
-            assert_eq!(next(&mut deliveries).await, order(id));
-        }
-        let reading = tokio::spawn(async move { deliveries.next().await.is_none() });
-        let letters = read(&bus, &format!("{}.hasty.dlq", orders.name()), 3).await;
-        let payloads: Vec<_> = letters.iter().map(|letter| letter.payload().unwrap()).collect();
-        assert_eq!(payloads, [&lost[..], b"{}", b"\0\0\0"], "{bus:?}");
-        let errors: Vec<_> = letters
-            .iter()
-            .map(|letter| text(letter, "bus-error").unwrap())
-            .collect();
-        assert!(
-            errors[0].contains("does not know schema 4294967288"),
-            "{errors:?}"
-        );
-        assert!(
-            errors[1].contains("byte 123") || errors[1].contains("2 bytes"),
-            "{errors:?}"
-        );
-        assert!(errors[2].contains("3 bytes"), "{errors:?}");
-        reading.abort();
-    }
-    passed(&server, "unknown_ids");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn what_is_not_compatible_is_refused_before_anything_is_stored() {
-    let server = server().await;
-    for bus in every_backend().await {
-        let registry = Registry::new(&server).unwrap();
-        let name = unique("registry");
-        let first = Topic::with_codec(name.clone(), json(&registry));
-        bus.publish(&first, &order(1)).await.unwrap();
-        rule(&server, &format!("{name}-value"), "BACKWARD").await;
-        // A number that was text: whoever reads the old ones fails.
-        let changed = SCHEMA.replace(
-            "\"item\":{\"type\":\"string\"}",
-            "\"item\":{\"type\":\"integer\"}",
-        );
-        for check in [true, false] {
-            let fresh = Registry::new(&server).unwrap();
-            let codec =
-                RegistryJson::new(&fresh, Schema::json(&*changed)).with(|framing| framing.check(check));
-            let refused: Topic<Order, _> = Topic::with_codec(name.clone(), codec);
-            let unsent = soon("an answer", bus.publish(&refused, &order(2)).into_future())
-                .await
-                .unwrap_err();
-            assert_eq!(unsent.error().kind(), ErrorKind::Conflict, "{unsent}");
-            assert!(
-                !unsent.is_unknown() && unsent.to_string().contains("compatib"),
-                "{unsent}"
-            );
-        }
-        bus.publish(&first, &order(3)).await.unwrap();
-        let records = read(&bus, &name, 2).await;
-        assert!(
-            records[1]
-                .payload()
-                .unwrap()
-                .ends_with(br#"{"id":3,"item":"tea"}"#),
-            "{bus:?}"
-        );
-    }
-    passed(&server, "incompatible");
-}
-
-/// Sets a subject's rule, as an operator does.
-async fn rule(server: &str, subject: &str, rule: &str) {
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    let (host, path) = server.strip_prefix("http://").unwrap().split_once('/').unwrap();
-    let body = format!("{{\"compatibility\":\"{rule}\"}}");
-    let mut stream = tokio::net::TcpStream::connect(host).await.unwrap();
-    let length = body.len();
-    let request = format!(
-        "PUT /{path}/config/{subject} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}"
-    );
-    stream.write_all(request.as_bytes()).await.unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).await.unwrap();
-    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn who_may_not_register_must_find_it() {
     let server = server().await;
     let bus = apps::memory().await;
     let registry = Registry::new(&server).unwrap();
-    let codec = json(&registry).with(|framing| framing.auto_register(false).naming(Naming::TopicRecord));
-    let orders = topic(codec);
+    let codec =
+        RegistryJson::own(&registry).with(|framing| framing.auto_register(false).naming(Naming::TopicRecord));
+    let orders: Topic<orders::Order, _> = Topic::with_codec(unique("registry"), codec);
     let subject = format!("{}-Order", orders.name());
     let unsent = bus.publish(&orders, &order(1)).await.unwrap_err();
     let told = unsent.to_string();
@@ -321,7 +88,10 @@ async fn who_may_not_register_must_find_it() {
         told.contains(&subject) && told.contains("auto_register"),
         "{told}"
     );
-    let id = registry.register(&subject, &Schema::json(SCHEMA)).await.unwrap();
+    let id = registry
+        .register(&subject, &RegistryJson::schema())
+        .await
+        .unwrap();
     // A failure is everybody's for a moment only.
     let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
     while let Err(unsent) = bus.publish(&orders, &order(2)).await {
@@ -461,10 +231,8 @@ fn a_registry_that_nobody_names_is_an_error_that_names_the_setting() {
     assert!(error.message().contains("/nowhere.pem"), "{error}");
 }
 
-#[cfg(feature = "protobuf")]
-mod protobuf {
+mod paths {
     use super::*;
-    use bus::RegistryProtobuf;
 
     #[derive(Clone, PartialEq, prost::Message)]
     struct Reading {
@@ -517,7 +285,6 @@ mod protobuf {
     }
 }
 
-#[cfg(feature = "json-schema")]
 #[tokio::test(flavor = "multi_thread")]
 async fn a_rust_type_says_its_own_schema() {
     #[derive(Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]

@@ -14,10 +14,16 @@ pub fn begin() -> Vec<u8> {
     vec![MAGIC; HEAD]
 }
 
+/// The head of a frame, to write the body behind.
+pub fn head(id: u32) -> [u8; HEAD] {
+    let [a, b, c, d] = id.to_be_bytes();
+    [MAGIC, a, b, c, d]
+}
+
 /// A frame whose body was written behind [`begin`].
 pub fn finish(mut frame: Vec<u8>, id: u32) -> Bytes {
-    if let Some(place) = frame.get_mut(1..HEAD) {
-        place.copy_from_slice(&id.to_be_bytes());
+    if let Some(place) = frame.get_mut(..HEAD) {
+        place.copy_from_slice(&head(id));
     }
     frame.into()
 }

@@ -76,6 +76,10 @@ impl Framing {
     pub fn latest(self) -> Self {
         self.with(|this| this.how = How::Latest)
     }
+    /// Changes the codec's own schema, and keeps everything else.
+    pub fn schema(self, own: Schema) -> Self {
+        self.with(|this| this.own = own)
+    }
     /// The codec's own schema.
     pub fn own(&self) -> &Schema {
         &self.own

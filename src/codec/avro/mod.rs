@@ -1,10 +1,15 @@
-//! Avro: schemas of Rust types, and what reads and writes by them. The codec is [`Avro`](crate::Avro).
+//! Avro: schemas of Rust types, and what reads and writes by them. The codec is [`Avro`](crate::Avro); with a schema
+//! registry `RegistryAvro`.
 
 mod cell;
 mod codec;
 mod describe;
 #[cfg(test)]
 mod evolution;
+#[cfg(feature = "registry")]
+mod framed;
+#[cfg(feature = "registry")]
+mod kept;
 mod logical;
 mod plan;
 mod preset;
@@ -20,6 +25,8 @@ mod wrong;
 
 pub use codec::Avro;
 pub use describe::AvroSchema;
+#[cfg(feature = "registry")]
+pub use framed::RegistryAvro;
 pub use schema::Schema;
 pub use types::Types;
 

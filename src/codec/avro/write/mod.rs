@@ -4,6 +4,8 @@ mod compound;
 mod scalars;
 
 use self::scalars::Shape;
+#[cfg(feature = "registry")]
+pub(super) use self::scalars::beyond;
 use super::{
     plan::{Id, Node, Plan, Scalar},
     wire,
@@ -75,7 +77,7 @@ impl<'a> At<'a> {
     }
 }
 
-fn no_variant(variant: &str) -> Wrong {
+pub(super) fn no_variant(variant: &str) -> Wrong {
     wrong(format!(
         "the variant `{variant}` holds values, and an Avro enum has names alone"
     ))

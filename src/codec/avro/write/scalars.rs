@@ -87,7 +87,7 @@ impl Shape<'_> {
     }
 }
 
-pub(super) fn beyond(value: impl Display) -> Wrong {
+pub(in super::super) fn beyond(value: impl Display) -> Wrong {
     wrong(format!(
         "{value} does not fit into a long, which ends at {}",
         i64::MAX
