@@ -2,18 +2,15 @@
 
 use crate::{
     health::Health,
-    native::{CERTIFICATE, Code, Event, Flaw, Kind},
+    native::{CERTIFICATE, Code, Event, Flaw, Kind, Line},
 };
 
 /// Deals with an event that is not the caller's own business. A fatal error is the caller's: it comes back.
 pub(crate) fn common(event: &Event<'_>, client: &str, health: &Health) -> Option<crate::native::Failure> {
     match event.kind() {
         Kind::Log => {
-            if let Some((facility, line, level)) = event.log() {
-                if facility.trim() == CERTIFICATE {
-                    health.flaw(Flaw::read(&line));
-                }
-                log(client, facility.trim(), line.trim(), level);
+            if let Some(line) = event.log() {
+                self::line(&line, client, health);
             }
             None
         }
@@ -36,6 +33,14 @@ pub(crate) fn common(event: &Event<'_>, client: &str, health: &Health) -> Option
         }
         _ => None,
     }
+}
+
+/// A line of the log.
+pub(crate) fn line((facility, line, level): &Line, client: &str, health: &Health) {
+    if facility.trim() == CERTIFICATE {
+        health.flaw(Flaw::read(line));
+    }
+    log(client, facility.trim(), line.trim(), *level);
 }
 
 fn log(client: &str, facility: &str, line: &str, level: i32) {

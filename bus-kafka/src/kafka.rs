@@ -36,7 +36,7 @@ impl Kafka {
     pub async fn connect(config: KafkaConfig) -> Result<Self> {
         config.check_security()?;
         // All three kinds of client, so that a wrong option is found here and not at the first publish.
-        config.producer_conf()?;
+        config.publisher_conf()?;
         config.consumer_conf("check", 1)?;
         let health = Arc::new(Health::new(&config.brokers));
         let requests = Requests::start(&config, health.clone())?;
@@ -127,7 +127,7 @@ impl Outputs {
         {
             return Ok(producer);
         }
-        let producer = Producer::start(&self.config, self.health.clone())?;
+        let producer = Producer::start(&self.config, self.health.clone(), current.shared.upgrade())?;
         current.shared = Arc::downgrade(&producer);
         current.kept = current.kept.take().map(|_| producer.clone());
         Ok(producer)

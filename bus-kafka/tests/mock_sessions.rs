@@ -6,17 +6,13 @@ mod common;
 
 use bus_core::Start;
 use bus_kafka::{Kafka, KafkaConfig};
-use common::*;
+use common::{lines::Lines, *};
 use rdkafka::{
     mocking::MockCluster,
     producer::DefaultProducerContext,
     types::{RDKafkaApiKey, RDKafkaRespErr as Code},
 };
-use std::{
-    io::Write,
-    sync::{Arc, Mutex},
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 /// How late answers come: longer than it takes to give up.
 const LATE: Duration = Duration::from_secs(14);
@@ -28,40 +24,9 @@ const GROUP: [RDKafkaApiKey; 3] = [
     RDKafkaApiKey::OffsetCommit,
 ];
 
-/// What librdkafka has to say of its group: nothing else tells what state it is in.
-#[derive(Clone, Default)]
-struct Lines(Arc<Mutex<Vec<u8>>>);
-
-impl Lines {
-    fn record() -> Self {
-        let lines = Self::default();
-        let writer = lines.clone();
-        let log = tracing_subscriber::fmt().with_env_filter("librdkafka=debug,bus=info");
-        log.with_writer(move || writer.clone()).with_ansi(false).init();
-        lines
-    }
-    async fn until(&self, text: &str) {
-        let deadline = Instant::now() + SOON;
-        while !String::from_utf8_lossy(&self.0.lock().unwrap()).contains(text) {
-            assert!(Instant::now() < deadline, "librdkafka does not say {text:?}");
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    }
-}
-
-impl Write for Lines {
-    fn write(&mut self, line: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(line);
-        std::io::stderr().write(line)
-    }
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn an_answer_that_is_an_error_is_none() {
-    let lines = Lines::record();
+    let lines = Lines::record("librdkafka=debug,bus=info");
     let mock: MockCluster<'static, DefaultProducerContext> = MockCluster::new(1).unwrap();
     mock.create_topic("t", 1, 1).unwrap();
     let config = KafkaConfig::new(mock.bootstrap_servers())

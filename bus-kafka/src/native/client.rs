@@ -1,6 +1,13 @@
 //! A client: producer or consumer.
 
-use super::{Code, Conf, Failure, List, Queue, Sentence, intercept, pulse::Pulse, tally::Tally, text};
+use super::{
+    Code, Conf, Failure, Line, List, Queue, Sentence, c_string,
+    guard::{self, Guard},
+    intercept,
+    pulse::Pulse,
+    tally::Tally,
+    text,
+};
 use rdkafka::bindings::*;
 use std::{
     ffi::c_int,
@@ -24,10 +31,18 @@ unsafe extern "C" {
 /// A librdkafka client. Dropping it does not leave a group politely; that takes [`Client::close`] first.
 pub(crate) struct Client {
     rk: NonNull<rd_kafka_t>,
-    /// Of a transactional producer. Fields go after `drop`, which ends the client and its threads.
+    /// Goes after `drop`, which ends the client and its threads.
+    watch: Watch,
+}
+
+/// What looks at a client from threads of librdkafka's.
+struct Watch {
+    /// Of a transactional producer.
     tally: Option<Arc<Tally>>,
     /// Of a consumer.
     pulse: Option<Arc<Pulse>>,
+    /// Of a publisher's producer.
+    guard: Option<Arc<Guard>>,
 }
 
 // SAFETY: librdkafka documents its clients as completely thread-safe.
@@ -35,13 +50,48 @@ unsafe impl Send for Client {}
 // SAFETY: as above.
 unsafe impl Sync for Client {}
 
+/// Watched by nothing.
+const NONE: Watch = Watch {
+    tally: None,
+    pulse: None,
+    guard: None,
+};
+
 const COMMON: i32 = RD_KAFKA_EVENT_LOG | RD_KAFKA_EVENT_ERROR | RD_KAFKA_EVENT_OAUTHBEARER_TOKEN_REFRESH;
 
 impl Client {
     /// A producer: delivery reports come from [`Client::main`].
     pub(crate) fn producer(mut conf: Conf) -> Result<Arc<Self>, String> {
         conf.events(COMMON | RD_KAFKA_EVENT_DR);
-        Self::create(rd_kafka_type_t::RD_KAFKA_PRODUCER, conf, None, None)
+        Self::create(rd_kafka_type_t::RD_KAFKA_PRODUCER, conf, NONE)
+    }
+
+    /// A producer that fails rather than begin another epoch; its log comes from [`Client::line`].
+    pub(crate) fn publisher(mut conf: Conf) -> Result<Arc<Self>, String> {
+        conf.events(COMMON | RD_KAFKA_EVENT_DR);
+        let guard = Arc::<Guard>::default();
+        guard.watch(&conf);
+        let watch = Watch {
+            guard: Some(guard),
+            ..NONE
+        };
+        Self::create(rd_kafka_type_t::RD_KAFKA_PRODUCER, conf, watch)
+    }
+
+    /// Whether a publisher's producer has failed for good; known before its event comes.
+    pub(crate) fn has_failed(&self) -> bool {
+        self.watch.guard.as_ref().is_some_and(|guard| guard.has_failed())
+    }
+
+    /// The oldest line of a publisher's log that was not taken yet.
+    pub(crate) fn line(&self) -> Option<Line> {
+        self.watch.guard.as_ref().and_then(|guard| guard.line())
+    }
+
+    /// Fails a producer for good: it sends nothing any more.
+    pub(crate) fn fail(&self, why: &str) {
+        // SAFETY: a live client, and no thread of ours holds a lock of it.
+        unsafe { guard::fail(self.ptr(), &c_string(why)) };
     }
 
     /// A producer whose requests are counted.
@@ -49,12 +99,16 @@ impl Client {
         conf.events(COMMON | RD_KAFKA_EVENT_DR);
         let tally = Arc::<Tally>::default();
         intercept::watch(&tally, &conf);
-        Self::create(rd_kafka_type_t::RD_KAFKA_PRODUCER, conf, Some(tally), None)
+        let watch = Watch {
+            tally: Some(tally),
+            ..NONE
+        };
+        Self::create(rd_kafka_type_t::RD_KAFKA_PRODUCER, conf, watch)
     }
 
     /// Requests of a transactional producer that have no answer, yet or ever.
     pub(crate) fn unanswered(&self) -> u64 {
-        self.tally.as_ref().map_or(0, |tally| tally.unanswered())
+        self.watch.tally.as_ref().map_or(0, |tally| tally.unanswered())
     }
 
     /// A consumer: rebalances come from [`Client::consumer_queue`].
@@ -62,7 +116,11 @@ impl Client {
         conf.events(COMMON | RD_KAFKA_EVENT_REBALANCE | RD_KAFKA_EVENT_OFFSET_COMMIT);
         let pulse = Arc::new(Pulse::new());
         intercept::watch(&pulse, &conf);
-        let client = Self::create(rd_kafka_type_t::RD_KAFKA_CONSUMER, conf, None, Some(pulse))?;
+        let watch = Watch {
+            pulse: Some(pulse),
+            ..NONE
+        };
+        let client = Self::create(rd_kafka_type_t::RD_KAFKA_CONSUMER, conf, watch)?;
         // SAFETY: a live consumer; from here its main queue is read through the consumer's queue.
         unsafe { rd_kafka_poll_set_consumer(client.rk.as_ptr()) };
         Ok(client)
@@ -70,16 +128,12 @@ impl Client {
 
     /// When the latest request of a member to its group's coordinator was sent that has an answer.
     pub(crate) fn heard(&self) -> Option<Instant> {
-        self.pulse.as_ref().map(|pulse| pulse.heard())
+        self.watch.pulse.as_ref().map(|pulse| pulse.heard())
     }
 
-    fn create(
-        kind: rd_kafka_type_t,
-        mut conf: Conf,
-        tally: Option<Arc<Tally>>,
-        pulse: Option<Arc<Pulse>>,
-    ) -> Result<Arc<Self>, String> {
-        conf.set("log.queue", "true")
+    fn create(kind: rd_kafka_type_t, mut conf: Conf, watch: Watch) -> Result<Arc<Self>, String> {
+        let queued = watch.guard.is_none();
+        conf.set("log.queue", if queued { "true" } else { "false" })
             .map_err(|e| format!("option `log.queue`: {e:?}"))?;
         let mut why = Sentence::new();
         // SAFETY: the configuration is ours and valid; on success the client owns it, on failure it stays ours.
@@ -88,10 +142,12 @@ impl Client {
             return Err(why.text());
         };
         conf.forget();
-        let client = Arc::new(Self { rk, tally, pulse });
-        let main = client.main();
-        // SAFETY: both belong to the same live client.
-        unsafe { rd_kafka_set_log_queue(rk.as_ptr(), main.ptr()) };
+        let client = Arc::new(Self { rk, watch });
+        if queued {
+            let main = client.main();
+            // SAFETY: both belong to the same live client.
+            unsafe { rd_kafka_set_log_queue(rk.as_ptr(), main.ptr()) };
+        }
         Ok(client)
     }
 

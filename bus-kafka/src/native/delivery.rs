@@ -1,7 +1,7 @@
 //! Where delivery reports of a batch are written: one block for the whole batch, no lock or channel per message.
 
 use super::Code;
-use crate::producer::Destination;
+use crate::producer::{Destination, Taken};
 use bus_core::Message;
 use parking_lot::Mutex;
 use std::{
@@ -55,6 +55,7 @@ pub(crate) struct Delivery {
     /// Where it goes: what the submitter wants to find again when the reports come in.
     pub(crate) destination: Arc<Destination>,
     pub(crate) messages: Vec<Message>,
+    pub(crate) taken: Taken,
     entries: Box<[Entry]>,
     /// Entries still to be written, and one for the submitter until it is through.
     open: AtomicUsize,
@@ -69,9 +70,11 @@ unsafe impl Send for Delivery {}
 impl Delivery {
     pub(crate) fn new(destination: Arc<Destination>, messages: Vec<Message>) -> Arc<Self> {
         let count = messages.len();
+        let taken = destination.deadlines.take();
         Arc::new_cyclic(|weak| Self {
             destination,
             messages,
+            taken,
             entries: (0..count)
                 .map(|_| Entry {
                     batch: weak.as_ptr(),
@@ -124,6 +127,7 @@ impl Delivery {
         if this.open.fetch_sub(count, Ordering::AcqRel) != count {
             return;
         }
+        this.destination.deadlines.done(this.taken);
         let waker = this.waker.lock().take();
         // SAFETY: nothing is open any more, so nobody else will come here with this pointer.
         drop(unsafe { Arc::from_raw(batch) });

@@ -1,6 +1,6 @@
 //! What librdkafka has to say.
 
-use super::{Code, Failure, Part, Queue, Report, delivery::Writer, list, text};
+use super::{Code, Failure, Line, Part, Queue, Report, delivery::Writer, list, text};
 use crate::producer::Destination;
 use rdkafka::bindings::*;
 use std::{
@@ -89,8 +89,7 @@ impl<'q> Event<'q> {
         // SAFETY: a live event; the list belongs to it.
         unsafe { list::read(rd_kafka_event_topic_partition_list(self.ptr())) }
     }
-    /// A log line: facility, text, syslog level.
-    pub(crate) fn log(&self) -> Option<(String, String, i32)> {
+    pub(crate) fn log(&self) -> Option<Line> {
         let (mut facility, mut line, mut level): (*const c_char, *const c_char, c_int) =
             (ptr::null(), ptr::null(), 0);
         // SAFETY: a live event; both strings belong to it and are copied.

@@ -2,7 +2,8 @@
 //!
 //! Everything librdkafka wants to say arrives as an [`Event`] from a [`Queue`] that one of our threads polls, never
 //! as a callback: nothing of ours runs on its threads, nothing can unwind into C, and a rebalance is simply data. The
-//! exceptions count requests (`intercept`) and put a reason into words (`certificate`), and can do nothing else.
+//! exceptions count requests (`intercept`), put a reason into words (`certificate`) and end a producer that would count anew
+//! (`guard`), and can do nothing else.
 //!
 //! What the safety of these handles rests on:
 //! - a client is thread-safe by librdkafka's documentation; queues and topic handles keep it alive by an `Arc`;
@@ -16,6 +17,7 @@ mod conf;
 mod delivery;
 mod event;
 mod fetch;
+mod guard;
 mod intercept;
 mod list;
 mod produce;
@@ -33,6 +35,7 @@ pub(crate) use conf::{Conf, SetError, features};
 pub(crate) use delivery::{Delivery, Report};
 pub(crate) use event::{AnswerKind, Event, Kind};
 pub(crate) use fetch::{Fetch, Fetched};
+pub(crate) use guard::{Line, reason};
 pub(crate) use list::{List, Part};
 pub(crate) use produce::{Topic, wire_size};
 pub(crate) use queue::Queue;

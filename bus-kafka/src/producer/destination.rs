@@ -1,7 +1,8 @@
 //! A topic that is published to: its partitions, and what waits for them to be known.
 
 use super::{
-    Shared,
+    GRACE, Producer, Shared,
+    deadlines::Deadlines,
     gate::{Gates, Pass},
     rules::Rules,
     spread::Spread,
@@ -25,8 +26,15 @@ const LOOKUP: Duration = Duration::from_secs(5);
 const BATCH: usize = 1_000_000;
 const AGAIN: Duration = Duration::from_millis(100);
 
-/// The thread that looks topics up, which blocks.
-pub(super) fn look_up(shared: &Shared, inbox: &mpsc::Receiver<Option<Arc<Destination>>>) {
+/// The thread that looks topics up, which blocks. Nothing is sent before that, nor before another producer is through.
+pub(super) fn look_up(
+    shared: &Shared,
+    inbox: &mpsc::Receiver<Option<Arc<Destination>>>,
+    before: Option<Arc<Producer>>,
+) {
+    if let Some(before) = before {
+        before.wait(2 * GRACE);
+    }
     while let Ok(Some(destination)) = inbox.recv() {
         let _ = destination.look_up(shared, LOOKUP);
     }
@@ -42,6 +50,8 @@ pub(crate) struct Destination {
     topic: Option<Topic>,
     /// Messages given to librdkafka and not reported yet.
     pub(super) in_flight: AtomicUsize,
+    /// Batches that are under way.
+    pub(crate) deadlines: Deadlines,
     /// Some partition's first message is under way.
     pub(super) probing: AtomicBool,
     made: Instant,
@@ -64,11 +74,12 @@ struct State {
 }
 
 impl Destination {
-    pub(super) fn new(name: Name, topic: Option<Topic>, limit: usize) -> Self {
+    pub(super) fn new(name: Name, topic: Option<Topic>, limit: usize, deadline: Duration) -> Self {
         Self {
             name,
             topic,
             in_flight: AtomicUsize::new(0),
+            deadlines: Deadlines::new(deadline),
             probing: AtomicBool::new(false),
             made: Instant::now(),
             state: Mutex::new(State {
@@ -284,6 +295,16 @@ impl Destination {
         let mut state = self.state.lock();
         state.partitions = 0;
         state.gates.forget();
+    }
+
+    /// Refuses what waits for the topic to be known: nothing goes any more.
+    pub(super) fn give_up(&self, shared: &Shared) {
+        let code = Code::PURGE_QUEUE;
+        self.refuse_waiting(
+            &mut self.state.lock(),
+            shared,
+            Report::Failed { code, maybe: false },
+        );
     }
 
     /// Asks again where it is due, gives up what waited too long. Whether anything waits.

@@ -1,5 +1,6 @@
 //! Publishing: a message's way from the caller's batch into librdkafka, and its report's way back.
 
+mod deadlines;
 mod destination;
 mod gate;
 mod outcome;
@@ -8,6 +9,7 @@ mod reports;
 mod rules;
 mod spread;
 
+pub(crate) use deadlines::Taken;
 pub(crate) use destination::Destination;
 pub(crate) use outcome::outcomes;
 pub(crate) use publisher::KafkaPublisher;
@@ -30,6 +32,11 @@ use std::{
     time::{Duration, Instant},
 };
 use tokio::sync::Notify;
+
+/// How long a publisher's producer that failed waits for answers to what is under way. What has none then is unknown.
+const GRACE: Duration = Duration::from_secs(2);
+/// How often a producer that takes its place looks whether it has them.
+const STEP: Duration = Duration::from_millis(5);
 
 /// The idempotent producer that all publishers of a backend, and outputs without a transaction, share.
 pub(crate) struct Producer {
@@ -56,21 +63,40 @@ struct Shared {
     stop: AtomicBool,
     /// A fatal error of the idempotent producer: nothing can be sent through it any more.
     dead: AtomicBool,
+    /// Of a publisher: it fails rather than begin another epoch, and gives up by itself what is beyond its
+    /// deadline. A transaction is aborted instead.
+    one_epoch: bool,
 }
 
 impl Producer {
-    pub(crate) fn start(config: &KafkaConfig, health: Arc<Health>) -> Result<Arc<Self>> {
-        let client = Client::producer(config.producer_conf()?)
+    /// For publishers; it sends nothing while `before` has something under way, which it takes the place of.
+    pub(crate) fn start(
+        config: &KafkaConfig,
+        health: Arc<Health>,
+        before: Option<Arc<Self>>,
+    ) -> Result<Arc<Self>> {
+        let client = Client::publisher(config.publisher_conf()?)
             .map_err(|why| Error::invalid(format!("kafka producer: {why}")))?;
-        Self::over(client, config, config.publish_deadline, health)
+        Self::new(client, config, config.publish_deadline, health, true, before)
     }
 
-    /// Over a client that is there already; a message gets `deadline`.
+    /// For transactions, over a client that is there already; a message gets `deadline`.
     pub(crate) fn over(
         client: Arc<Client>,
         config: &KafkaConfig,
         deadline: Duration,
         health: Arc<Health>,
+    ) -> Result<Arc<Self>> {
+        Self::new(client, config, deadline, health, false, None)
+    }
+
+    fn new(
+        client: Arc<Client>,
+        config: &KafkaConfig,
+        deadline: Duration,
+        health: Arc<Health>,
+        one_epoch: bool,
+        before: Option<Arc<Self>>,
     ) -> Result<Arc<Self>> {
         let queue = client.main();
         let (lookups, inbox) = mpsc::channel();
@@ -88,6 +114,7 @@ impl Producer {
             idle: Notify::new(),
             stop: AtomicBool::new(false),
             dead: AtomicBool::new(false),
+            one_epoch,
         });
         let spawn = |name: &str, work: Box<dyn FnOnce() + Send>| {
             std::thread::Builder::new()
@@ -98,7 +125,7 @@ impl Producer {
         let thread = shared.clone();
         spawn(
             "bus-kafka-topics",
-            Box::new(move || destination::look_up(&thread, &inbox)),
+            Box::new(move || destination::look_up(&thread, &inbox, before)),
         )?;
         let thread = shared.clone();
         spawn("bus-kafka-reports", Box::new(move || reports::run(&thread)))?;
@@ -146,11 +173,19 @@ impl Producer {
 
     /// Whether a fatal error ended it; a new one has to be started then.
     pub(crate) fn is_dead(&self) -> bool {
-        self.shared.dead.load(Ordering::Acquire)
+        self.shared.dead.load(Ordering::Acquire) || self.shared.client.has_failed()
     }
 
     pub(crate) fn in_flight(&self) -> usize {
         self.shared.in_flight.load(Ordering::Acquire)
+    }
+
+    /// Waits until nothing is in flight, for so long. Blocks.
+    fn wait(&self, timeout: Duration) {
+        let deadline = Instant::now() + timeout;
+        while self.in_flight() > 0 && Instant::now() < deadline {
+            std::thread::sleep(STEP);
+        }
     }
 
     /// Waits until nothing is in flight, sending at once what lingers.
@@ -207,6 +242,7 @@ impl Shared {
             name.clone(),
             Topic::new(&self.client, topic),
             self.limit,
+            self.deadline,
         ));
         destinations.insert(name, new.clone());
         new

@@ -9,12 +9,27 @@ use bus_core::{Error, ErrorKind, Message, Outcome, Receipt, Result, Unsent};
 /// One outcome a message, in order.
 pub(crate) fn outcomes(batch: &Delivery) -> Vec<Result<Outcome, Unsent>> {
     let topic = &*batch.destination.name;
+    let over = batch.destination.deadlines.is_over(batch.taken);
     batch
         .reports()
         .into_iter()
         .zip(&batch.messages)
-        .map(|(report, message)| outcome(topic, report, message))
+        .map(|(report, message)| outcome(topic, if over { late(report) } else { report }, message))
         .collect()
+}
+
+/// What is beyond its deadline was given up for that.
+fn late(report: Report) -> Report {
+    match report {
+        Report::Failed {
+            code: Code::PURGE_QUEUE | Code::PURGE_INFLIGHT,
+            maybe,
+        } => Report::Failed {
+            code: Code::MSG_TIMED_OUT,
+            maybe,
+        },
+        report => report,
+    }
 }
 
 pub(super) fn outcome(topic: &str, report: Report, message: &Message) -> Result<Outcome, Unsent> {

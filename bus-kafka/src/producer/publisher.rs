@@ -1,6 +1,6 @@
 //! [`bus_core::Publisher`] over the shared producer.
 
-use super::{Producer, outcome};
+use super::{GRACE, Producer, outcome};
 use async_trait::async_trait;
 use bus_core::{Error, Message, Pending, Publisher, Result, Unsent};
 use parking_lot::RwLock;
@@ -90,8 +90,9 @@ impl Publisher for KafkaPublisher {
         let Some(producer) = self.producer.read().clone() else {
             return Ok(());
         };
-        // librdkafka gives a message up at its deadline; it looks once a second.
-        let drained = producer.drain(self.deadline + Duration::from_secs(2)).await;
+        // A message is given up at its deadline, or a little later.
+        let slack = self.deadline / 50 + GRACE + Duration::from_secs(2);
+        let drained = producer.drain(self.deadline + slack).await;
         *self.producer.write() = None;
         drained
     }

@@ -1,9 +1,9 @@
 //! The thread that reads a producer's reports.
 
-use super::{Destination, Shared};
+use super::{Destination, GRACE, Shared};
 use crate::{
     events,
-    native::{Code, Event, Kind, Report},
+    native::{Code, Event, Kind, Report, reason},
 };
 use std::{
     sync::{Arc, atomic::Ordering},
@@ -13,20 +13,33 @@ use std::{
 /// How often destinations are looked at while some batch waits for metadata, and otherwise.
 const BUSY: Duration = Duration::from_millis(25);
 const IDLE: Duration = Duration::from_millis(500);
+/// What it is called in the log.
+const CLIENT: &str = "producer";
 
 pub(super) fn run(shared: &Shared) {
     let mut interval = IDLE;
     let mut due = Instant::now();
+    let mut end = None;
     loop {
         let now = Instant::now();
         if now >= due {
             interval = if tick(shared, now) { BUSY } else { IDLE };
             due = now + interval;
         }
+        if shared.dead.load(Ordering::Acquire) {
+            interval = BUSY;
+            give_up(shared, now, &mut end);
+        }
         if shared.stop.load(Ordering::Acquire) && shared.in_flight.load(Ordering::Acquire) == 0 {
             break;
         }
-        if let Some(event) = shared.queue.poll(interval.min(due - now)) {
+        let event = shared
+            .queue
+            .poll(interval.min(due.saturating_duration_since(now)));
+        while let Some(line) = shared.client.line() {
+            events::line(&line, CLIENT, &shared.health);
+        }
+        if let Some(event) = event {
             handle(shared, &event);
         }
     }
@@ -38,20 +51,42 @@ pub(super) fn run(shared: &Shared) {
 fn tick(shared: &Shared, now: Instant) -> bool {
     let all: Vec<Arc<Destination>> = shared.destinations.lock().values().cloned().collect();
     let mut waits = false;
+    let dead = shared.dead.load(Ordering::Acquire);
     for destination in all {
         waits |= destination.tick(shared, now);
+        if dead {
+            destination.give_up(shared);
+        } else if shared.one_epoch && destination.deadlines.any_over() {
+            let why = format!(
+                "a message to `{}` had no answer within {:?}",
+                destination.name, shared.deadline
+            );
+            shared.client.fail(&why);
+        }
     }
     waits
+}
+
+/// Ends what a producer that failed still has. What is sent is waited for a moment: its outcome is known then.
+fn give_up(shared: &Shared, now: Instant, end: &mut Option<Instant>) {
+    let grace = if shared.one_epoch { GRACE } else { Duration::ZERO };
+    let end = *end.get_or_insert(now + grace);
+    if shared.in_flight.load(Ordering::Acquire) > 0 {
+        // Again and again: what was under way and has no answer waits in the queue then, to be sent again.
+        shared.client.purge(now >= end);
+    }
 }
 
 fn handle(shared: &Shared, event: &Event<'_>) {
     match event.kind() {
         Kind::Deliveries => deliveries(shared, event),
         _ => {
-            if let Some(fatal) = events::common(event, "producer", &shared.health) {
-                tracing::error!(target: "bus::kafka", "the producer failed for good and is replaced: {}", fatal.text);
+            if let Some(fatal) = events::common(event, CLIENT, &shared.health) {
+                tracing::error!(
+                    target: "bus::kafka",
+                    "the producer failed for good and is replaced: {}", reason(&fatal.text)
+                );
                 shared.dead.store(true, Ordering::Release);
-                shared.client.purge(true);
             }
         }
     }
@@ -99,7 +134,13 @@ fn deliveries(shared: &Shared, event: &Event<'_>) {
     // librdkafka can only purge all its queues, so neighbours fail too, as not stored; it happens when a deadline
     // passed or a broker refused a record, and only if something is behind it.
     if broken.iter().any(|d| d.in_flight.load(Ordering::Acquire) > 0) {
-        shared.client.purge(false);
+        if shared.one_epoch {
+            shared
+                .client
+                .fail("a message failed, and what is behind it must not be stored");
+        } else {
+            shared.client.purge(false);
+        }
     }
     shared.reported(total);
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 pub(crate) struct Lab {
     pub(crate) proxy: Proxy,
     pub(crate) kafka: Arc<Kafka>,
-    _server: bus_brokers::Kafka,
+    server: bus_brokers::Kafka,
 }
 
 impl Lab {
@@ -26,7 +26,12 @@ impl Lab {
         Self {
             proxy,
             kafka: Arc::new(kafka),
-            _server: server,
+            server,
         }
+    }
+
+    /// The broker's address beside the proxy.
+    pub(crate) fn direct(&self) -> &str {
+        self.server.inner_address()
     }
 }

@@ -3,6 +3,7 @@
 
 pub(crate) mod chain;
 pub(crate) mod lab;
+pub(crate) mod lines;
 
 use bus_core::{
     Ack, Backend, Batch, Bytes, Done, Error, Event, Message, Name, Outcome, Record, Room, Scope, Shard,
@@ -157,13 +158,18 @@ pub(crate) async fn lag(kafka: &Kafka, group: &str) -> Vec<bus_core::TopicLag> {
 
 /// Changes a topic's setting, as an administrator would.
 pub(crate) async fn alter(topic: &str, setting: &str, value: &str) {
+    alter_at(&brokers(), topic, setting, value).await;
+}
+
+/// The same on another broker.
+pub(crate) async fn alter_at(brokers: &str, topic: &str, setting: &str, value: &str) {
     use rdkafka::{
         ClientConfig,
         admin::{AdminClient, AdminOptions, AlterConfig, ResourceSpecifier},
         client::DefaultClientContext,
     };
     let client: AdminClient<DefaultClientContext> = ClientConfig::new()
-        .set("bootstrap.servers", brokers())
+        .set("bootstrap.servers", brokers)
         .create()
         .unwrap();
     let change = AlterConfig::new(ResourceSpecifier::Topic(topic)).set(setting, value);
