@@ -19,7 +19,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-pub(crate) const SOON: Duration = Duration::from_secs(20);
+pub(crate) const SOON: Duration = Duration::from_secs(60);
 
 pub(crate) fn brokers() -> String {
     std::env::var("BUS_TEST_KAFKA").expect("set BUS_TEST_KAFKA or run `cargo xtask test`")

@@ -17,6 +17,7 @@ use std::{
         atomic::{AtomicU64, Ordering},
     },
     task::{Context, Poll, Waker},
+    time::Duration,
 };
 use tokio::{io::ReadBuf, net::TcpStream, time::timeout};
 
@@ -43,6 +44,8 @@ pub(crate) struct Conn {
     run_id: Arc<str>,
     version: String,
     replica: bool,
+    /// How long it had been up.
+    uptime: Duration,
     shas: Vec<String>,
     /// Behind sentinels: under which epoch it was made, and which is the latest.
     epoch: Option<(u64, Arc<AtomicU64>)>,
@@ -98,6 +101,7 @@ impl Conn {
             run_id: "".into(),
             version: String::new(),
             replica: false,
+            uptime: Duration::ZERO,
             shas: Vec::new(),
             epoch: None,
         })
@@ -128,6 +132,8 @@ impl Conn {
         self.id = id.int().unwrap_or(0) as u64;
         let info = info.text().unwrap_or_default();
         self.version = info_field(info, "redis_version").unwrap_or_default().into();
+        let uptime = info_field(info, "uptime_in_seconds").and_then(|seconds| seconds.parse().ok());
+        self.uptime = Duration::from_secs(uptime.unwrap_or(0));
         let run = info_field(info, "run_id").ok_or_else(|| unexpected(&self.address, "INFO server"))?;
         self.run_id = promotion::run_id(run, replication.text().unwrap_or_default()).into();
         Ok(())
@@ -182,6 +188,10 @@ impl Conn {
     /// Whether it was a replica when the connection was made: what it has may be behind what was confirmed.
     pub(crate) fn is_replica(&self) -> bool {
         self.replica
+    }
+    /// How long the server had been up when it was connected to, in whole seconds.
+    pub(super) fn uptime(&self) -> Duration {
+        self.uptime
     }
     /// Our end's address, which is where a member runs.
     pub(crate) fn local(&self) -> String {

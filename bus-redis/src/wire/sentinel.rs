@@ -5,6 +5,9 @@
 //! itself that it is a primary until somebody tells it otherwise. So all sentinels are asked, at the same time, and only
 //! those are believed that know of the latest failover; what they name must say of itself that it is a primary.
 //!
+//! The one that knows of it may be silent in the very seconds in which the others have not heard of it and the former
+//! primary is back. So one that has just started is taken for what it was before only where every sentinel answers.
+//!
 //! While one of them can still be waited for, nothing that another says is for good: with a failover going on, one that
 //! is set up wrongly must not end what the others will bring back.
 
@@ -14,8 +17,11 @@ use crate::{
     servers::{Host, Sentinels},
 };
 use bus_core::{Error, ErrorKind, Result};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tokio::time::timeout;
+
+/// Within so much all sentinels hear of a failover: they tell each other every two seconds.
+const HEARD: Duration = Duration::from_secs(10);
 
 /// What a sentinel says.
 #[derive(PartialEq, Eq)]
@@ -50,6 +56,9 @@ pub(super) async fn primary(topology: &Topology, sentinels: &Sentinels, role: &s
         errors.push(behind());
         return Err(missing(sentinels, errors));
     }
+    let all_answered = named.len() + unknown == sentinels.hosts.len();
+    // Who has not been connected before has nothing to lose.
+    let doubted = !all_answered && newest <= seen && topology.security().has_worked();
     named.retain(|one| one.epoch == newest);
     let mut distinct: Vec<Named> = Vec::new();
     for one in named {
@@ -63,6 +72,7 @@ pub(super) async fn primary(topology: &Topology, sentinels: &Sentinels, role: &s
         let share = until.saturating_duration_since(Instant::now()) / (count - index) as u32;
         let reached = timeout(share, reach(topology, seen, one, role)).await;
         match reached.unwrap_or_else(|_| Err(silent(&one.host.to_string()))) {
+            Ok(conn) if doubted && conn.uptime() < HEARD => refused.push(just_started(&conn)),
             Ok(conn) => return Ok(conn),
             Err(error) => refused.push(error),
         }
@@ -176,6 +186,14 @@ fn unnamed(topology: &Topology, sentinels: &Sentinels) -> Error {
 
 fn behind() -> Error {
     Error::unavailable("they know of an older failover than the last one")
+}
+
+fn just_started(conn: &Conn) -> Error {
+    let address = conn.address();
+    Error::unavailable(format!(
+        "redis at {address} has just started, and not every sentinel answers that it is still the primary; \
+         it is believed {HEARD:?} after its start"
+    ))
 }
 
 /// For good only where everything that went wrong is.

@@ -157,6 +157,8 @@ impl RedisOptions {
     pub(super) fn words(self, port: u16, tls_port: Option<u16>, data: &Path) -> Vec<OsString> {
         if self.watched.is_some() {
             let mut words = vec![data.join(SENTINEL_FILE).into(), "--sentinel".into()];
+            // As a word of its own: this is how the process is recognized.
+            words.extend(["--dir".into(), data.into()]);
             words.extend(self.args);
             return words;
         }
