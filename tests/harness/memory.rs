@@ -52,7 +52,7 @@ impl Harness for OnMemory {
         self.session
     }
     fn patience(&self) -> Duration {
-        Duration::from_secs(10)
+        Duration::from_secs(30)
     }
     /// There is no other program in this process; the nearest is who uses the driver by hand.
     async fn foreign(&self, topic: &str) -> Result<Message> {

@@ -30,6 +30,7 @@ mod member;
 mod moments;
 mod run;
 mod server;
+mod standstill;
 mod stops;
 mod work;
 

@@ -1,6 +1,7 @@
 //! Ctrl-C ends what is running, but not before the servers are stopped.
 
-use std::process::{Child, Command, ExitStatus};
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 
 use rustix::process::{Pid, Signal, kill_process_group};
@@ -24,16 +25,42 @@ pub(crate) fn interrupted() -> bool {
 
 /// Runs a command in a process group of its own, so that ending it ends the test programs that it started too.
 pub(crate) fn status(command: &mut Command) -> std::io::Result<ExitStatus> {
+    wait(start(command)?)
+}
+
+/// The same, with every line that it prints shown and told to `each`: standard output and standard error as one.
+pub(crate) fn status_and_lines(
+    command: &mut Command,
+    mut each: impl FnMut(&str),
+) -> std::io::Result<ExitStatus> {
+    let (output, input) = std::io::pipe()?;
+    command.stdout(input.try_clone()?).stderr(input);
+    let child = start(command)?;
+    // Ours of the writing end, or there would be no end.
+    command.stdout(Stdio::null()).stderr(Stdio::null());
+    let (mut output, mut line) = (BufReader::new(output), Vec::new());
+    let mut shown = std::io::stdout().lock();
+    while output.read_until(b'\n', &mut line)? > 0 {
+        shown.write_all(&line)?;
+        each(String::from_utf8_lossy(&line).trim_end_matches('\n'));
+        line.clear();
+    }
+    drop(shown);
+    wait(child)
+}
+
+fn start(command: &mut Command) -> std::io::Result<Child> {
     use std::os::unix::process::CommandExt;
-    let mut child: Child = command
-        .process_group(0)
-        .stdin(std::process::Stdio::null())
-        .spawn()?;
+    let child = command.process_group(0).stdin(Stdio::null()).spawn()?;
     GROUP.store(i32::try_from(child.id()).unwrap_or(0), Ordering::SeqCst);
     if interrupted() {
         // It came between the last look and the start.
         end_child();
     }
+    Ok(child)
+}
+
+fn wait(mut child: Child) -> std::io::Result<ExitStatus> {
     let status = child.wait();
     GROUP.store(0, Ordering::SeqCst);
     status

@@ -18,6 +18,7 @@ mod servers;
 mod step;
 mod summary;
 mod test;
+mod verdicts;
 
 use std::process::ExitCode;
 

@@ -200,7 +200,7 @@ pub(crate) async fn partitions_move_while_handlers_run(lab: &Lab) -> Proof {
     let (history, group) = (Arc::new(History::default()), lab.group("g"));
     let joins = |bus, number| {
         let slow = |_| async {
-            tokio::time::sleep(Duration::from_millis(30)).await;
+            tokio::time::sleep(Duration::from_millis(10)).await;
             Act::Ack
         };
         lab.member(lab.subscribe(bus, &topic, &group), (number, 16), &history, slow)

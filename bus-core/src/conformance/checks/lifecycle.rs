@@ -5,7 +5,7 @@ use crate::{
     conformance::{
         Failure, History, Lab, Proof, checkers,
         member::{Act, Recorded, ack_every_second, payloads},
-        work::{keyed, messages, unkeyed},
+        work::{keyed, messages, names, unkeyed},
     },
 };
 use futures_util::{FutureExt, future::join_all};
@@ -72,30 +72,30 @@ pub(crate) async fn a_graceful_close_redelivers_nothing(lab: &Lab) -> Proof {
 }
 
 pub(crate) async fn a_graceful_close_hands_over_at_once(lab: &Lab) -> Proof {
-    let (first, second) = (lab.bus().await?, lab.bus().await?);
-    let topic = lab.topic(&first, "t", 4).await?;
-    let group = lab.group("g");
-    lab.store(&first, topic.name(), unkeyed("m", 4, 4)).await?;
-    let mut reader = lab.join(lab.subscribe(&first, &topic, &group)).await?;
-    for delivery in lab.take(&mut reader, 4).await? {
-        delivery.ack();
+    let buses = [lab.bus().await?, lab.bus().await?];
+    let topic = lab.topic(&buses[0], "t", 4).await?;
+    let (group, session) = (lab.group("g"), lab.harness().session());
+    let mut reader = lab.join(lab.subscribe(&buses[0], &topic, &group)).await?;
+    let mut waits = Vec::new();
+    // Who waits for a session does so each time; a machine that stands still does so once or twice.
+    for turn in 1..=4 {
+        lab.within("closing", reader.close()).await??;
+        let sent = unkeyed(&format!("n{turn}"), 4, 4);
+        lab.store(&buses[0], topic.name(), sent.clone()).await?;
+        let closed = Instant::now();
+        reader = lab.join(lab.subscribe(&buses[turn % 2], &topic, &group)).await?;
+        let next = lab.take(&mut reader, 4).await?;
+        waits.push(closed.elapsed());
+        ensure_eq!(payloads(&next), names(&sent), "what the next member got");
+        next.into_iter().for_each(|delivery| delivery.ack());
+        // The broker counts a session from the last heartbeat, which may have been a while before the close.
+        if waits[turn - 1] < session * 3 / 4 {
+            return Ok(());
+        }
     }
-    lab.within("closing", reader.close()).await??;
-    lab.store(&first, topic.name(), unkeyed("n", 4, 4)).await?;
-    let closed = Instant::now();
-    let mut reader = lab.join(lab.subscribe(&second, &topic, &group)).await?;
-    let next = lab.take(&mut reader, 4).await?;
-    let (waited, session) = (closed.elapsed(), lab.harness().session());
-    ensure!(
-        waited < session,
-        "the next member waited {waited:?}, as long as for one that crashed ({session:?})"
-    );
-    ensure_eq!(
-        payloads(&next),
-        ["n:0", "n:1", "n:2", "n:3"],
-        "what the next member got"
-    );
-    Ok(())
+    Err(Failure::new(format_args!(
+        "the next member waited {waits:?}, as long as for one that crashed ({session:?})"
+    )))
 }
 
 pub(crate) async fn the_unsettled_go_to_the_next(lab: &Lab) -> Proof {

@@ -84,7 +84,7 @@ pub(crate) async fn nothing_follows_losing(lab: &Lab) -> Proof {
             for (shard, rounds) in &mut leaving {
                 *rounds += 1;
                 // Not at once, so that there is time for what must not come.
-                if *rounds == 3 {
+                if *rounds == 3 && owned.contains(shard) {
                     lab.within("releasing", first.ack.release(*shard)).await??;
                 }
             }
