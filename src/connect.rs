@@ -19,9 +19,9 @@ const BACKENDS: [(&str, &str); 6] = [
 
 impl Bus {
     /// Connects to `memory://`, `memory://name` (shared inside the process), `kafka://host:9092,host2:9092` or
-    /// `redis://host:6379`, or to the primary that sentinels know, `redis-sentinel://host:26379,host2:26379/primary`; what a
-    /// backend accepts behind `?` is in its documentation. `redis-cluster://` is known and not supported
-    /// yet: the error says what to use. Inside a tokio runtime only.
+    /// `redis://host:6379`, to the primary that sentinels know, `redis-sentinel://host:26379,host2:26379/primary`, or to a
+    /// cluster, `redis-cluster://host:6379,host2:6379`; what a backend accepts behind `?` is in its documentation. Inside a
+    /// tokio runtime only.
     ///
     /// ```
     /// # #[cfg(feature = "memory")]

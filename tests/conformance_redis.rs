@@ -1,4 +1,4 @@
-//! The conformance suite on Redis: the oldest version that is supported, and a recent one.
+//! The conformance suite on Redis: the oldest version that is supported, a recent one, and a cluster of three.
 
 mod harness;
 
@@ -16,4 +16,8 @@ mod redis_8_layers {
 
 mod redis_8 {
     bus_core::conformance!(crate::harness::redis::OnRedis::new("BUS_TEST_REDIS_8"));
+}
+
+mod redis_cluster {
+    bus_core::conformance!(crate::harness::redis::OnRedis::cluster());
 }

@@ -5,17 +5,8 @@ mod secured;
 
 use bus::{Bus, Raw, Start, Subscription, Topic};
 use bus_brokers::{Redis as Server, RedisOptions};
-use secured::{PATIENCE, is_refused, works_with};
+use secured::{PATIENCE, is_refused, rule, works_with};
 use std::{collections::BTreeSet, path::Path, time::Duration};
-
-const PAGE: &str = include_str!("../docs/connecting.md");
-
-/// The words behind `ACL SETUSER`.
-fn rule() -> Vec<&'static str> {
-    let (_, rest) = PAGE.split_once("ACL SETUSER ").expect("the rule");
-    let (rule, _) = rest.split_once("```").expect("its end");
-    rule.split_whitespace().collect()
-}
 
 /// What stands between quotes in the sources of the backend.
 fn words(folder: &Path, all: &mut BTreeSet<String>) {

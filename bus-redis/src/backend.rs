@@ -60,6 +60,6 @@ impl Backend for Redis {
         Arc::new(RedisAdmin::new(self.context.clone()))
     }
     fn health(&self) -> Result<()> {
-        self.context.health.get()
+        self.context.health.get(&self.context.topology)
     }
 }

@@ -1,8 +1,15 @@
 //! Slots of a cluster: keys that a script touches together must share one.
 
+/// How many there are.
+pub(crate) const SLOTS: u16 = 16_384;
+
 /// The slot of a key: of what stands between its first `{` and the `}` behind it, if that is anything.
 pub(crate) fn slot(key: &str) -> u16 {
-    crc16(crate::keys::slot_of(key).as_bytes()) % 16_384
+    crc16(crate::keys::slot_of(key).as_bytes()) % SLOTS
+}
+/// The same of a key as it is sent.
+pub(crate) fn slot_of(key: &[u8]) -> u16 {
+    std::str::from_utf8(key).map_or_else(|_| crc16(key) % SLOTS, slot)
 }
 
 /// CRC-16/XMODEM, as the cluster specification says.

@@ -92,7 +92,7 @@ async fn superseded(context: &Context, info: &TopicInfo, stream: &str) -> Result
     }
     let mut groups = Pipeline::new();
     groups.add(&[b"XINFO", b"GROUPS", stream.as_bytes()]);
-    let groups = link.check(link.call(&groups).await?.values.remove(0))?;
+    let groups = link.check(link.call(&groups).await?.remove(0))?;
     let passed = groups
         .list()
         .iter()

@@ -75,6 +75,11 @@ impl RedisConfig {
             primary: primary.into(),
         }))
     }
+    /// A cluster, of which these nodes are asked for the others; one that answers is enough. Database 0 is the only one.
+    pub fn cluster<H: Into<String>>(nodes: impl IntoIterator<Item = (H, u16)>) -> Self {
+        let nodes = nodes.into_iter().map(|(name, port)| Host::new(name, port));
+        Self::with(Servers::Cluster(nodes.collect()))
+    }
     fn with(servers: Servers) -> Self {
         Self {
             servers,

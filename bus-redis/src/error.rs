@@ -28,7 +28,7 @@ pub(crate) fn classify(address: &str, reply: &str) -> Error {
         "MOVED" | "ASK" => (
             ErrorKind::Unsupported,
             false,
-            "it is a cluster node, which is not supported yet; use a standalone server",
+            "it is a node of a cluster: write `redis-cluster://` in the URL",
         ),
         "TRYAGAIN" | "CLUSTERDOWN" => (
             ErrorKind::Unavailable,

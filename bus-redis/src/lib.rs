@@ -32,9 +32,9 @@
 //! were confirmed; it is noticed and reported, not hidden. A start at a time looks at the time of storing, not at timestamps
 //! that publishers set. Topics with `compact` keep the newest entry of each key, whatever their age, and tombstones
 //! until every group has passed them and they are older than the topic's retention (a day where it has none); the
-//! server gives the memory of deleted entries back by whole nodes of about a hundred. Cluster is not supported
-//! yet; the keys of a partition share a hash tag already. With sentinels a failover moves everybody to the new primary,
-//! and what that one lacks is told as after a restart.
+//! server gives the memory of deleted entries back by whole nodes of about a hundred. With sentinels a failover moves
+//! everybody to the new primary, and what that one lacks is told as after a restart. In a cluster each primary is a history
+//! of its own, whose failover concerns its partitions alone.
 
 mod admin;
 mod backend;

@@ -3,27 +3,54 @@
 use crate::{
     Context, security,
     security::probe,
-    servers::Servers,
-    wire::{Conn, Pipeline, info_field},
+    servers::{Host, Servers},
+    wire::{Conn, Node, Pipeline, info_field},
 };
 use bus_core::{Error, ErrorKind, Result};
+use std::{future::Future, sync::atomic::Ordering};
 use tokio::time::Instant;
 
-/// Connects and checks; within twice `connect_timeout`.
+/// Connects and checks, each node of a cluster; within twice `connect_timeout` for each.
 pub(crate) async fn check(context: &Context) -> Result<()> {
     let config = &context.config;
-    let address = config.address();
-    let mut conn = match open(context).await {
-        Ok(conn) => conn,
-        Err(error) if error.kind() == ErrorKind::Unavailable => {
-            let sentence = format!(
-                "no Redis answers at {address}\ncause: {error}\ntry: {}",
-                advice(&config.servers, context.topology.security().has_tls())
-            );
-            return Err(Error::unavailable(sentence));
+    if context.topology.is_cluster() {
+        if config.database != 0 {
+            return Err(Error::invalid(
+                "a cluster has database 0 only; take the number out of the URL",
+            ));
         }
-        Err(error) => return Err(error),
-    };
+        let looking = context.topology.look();
+        let found = match &config.servers {
+            Servers::Cluster(hosts) if !hosts.is_empty() => {
+                spoken(context, &hosts[0], security::speaks_plain, looking).await
+            }
+            _ => looking.await,
+        };
+        found.map_err(|error| unreachable(context, error))?;
+        context.clustered.store(true, Ordering::Relaxed);
+    }
+    for node in context.topology.nodes() {
+        check_node(context, &node).await?;
+    }
+    Ok(())
+}
+
+fn unreachable(context: &Context, error: Error) -> Error {
+    if error.kind() != ErrorKind::Unavailable {
+        return error;
+    }
+    let (address, tls) = (context.config.address(), context.topology.security().has_tls());
+    let advice = advice(&context.config.servers, tls);
+    Error::unavailable(format!(
+        "no Redis answers at {address}\ncause: {error}\ntry: {advice}"
+    ))
+}
+
+async fn check_node(context: &Context, node: &Node) -> Result<()> {
+    let config = &context.config;
+    let conn = open(context, node).await;
+    let mut conn = conn.map_err(|error| unreachable(context, error))?;
+    let address = conn.address().clone();
     version(conn.version(), &address)?;
     let mut pipeline = Pipeline::new();
     for section in [&b"replication"[..], b"memory", b"persistence", b"cluster"] {
@@ -37,29 +64,39 @@ pub(crate) async fn check(context: &Context) -> Result<()> {
     }
     server(&info, &address)?;
     let field = |name: &str| info_field(&info, name).unwrap_or_default().to_owned();
-    let clustered = field("cluster_enabled") == "1";
-    context
-        .clustered
-        .store(clustered, std::sync::atomic::Ordering::Relaxed);
+    if field("cluster_enabled") == "1" {
+        context.clustered.store(true, Ordering::Relaxed);
+    }
     config.durability.check(conn.version(), field, &address)
 }
 
-/// A first connection. Where the server seems to speak otherwise than was thought, that is found out and told.
-async fn open(context: &Context) -> Result<Conn> {
-    let topology = &context.topology;
-    let opening = Conn::open(topology, "preflight");
-    // Sentinels answer for themselves.
-    let Servers::One(host) = &context.config.servers else {
-        return opening.await;
-    };
-    if topology.security().has_tls() {
+/// A first connection.
+async fn open(context: &Context, node: &Node) -> Result<Conn> {
+    let opening = Conn::open(&context.topology, node, "preflight");
+    match (&context.config.servers, node.host()) {
+        (Servers::One(host), _) => spoken(context, host, security::speaks_plain, opening).await,
+        (Servers::Cluster(_), Some(host)) => spoken(context, host, security::names_plain, opening).await,
+        // Sentinels answer for themselves.
+        _ => opening.await,
+    }
+}
+
+/// What `opening` gives. Where the server seems to speak otherwise than was thought, that is found out and told; `plain` is
+/// the error of one without TLS.
+async fn spoken<T>(
+    context: &Context,
+    host: &Host,
+    plain: fn(&str) -> Error,
+    opening: impl Future<Output = Result<T>>,
+) -> Result<T> {
+    if context.topology.security().has_tls() {
         let mut opening = std::pin::pin!(opening);
         if let Ok(result) = tokio::time::timeout(probe::HANDSHAKE, &mut opening).await {
             return result;
         }
         let otherwise = async {
             match probe::speaks_plain(host).await {
-                true => security::speaks_plain(&host.to_string()),
+                true => plain(&host.to_string()),
                 false => std::future::pending().await,
             }
         };
@@ -88,6 +125,10 @@ fn advice(servers: &Servers, tls: bool) -> String {
             "`redis-cli{tls} -h {} -p {} ping`, look at host and port in the URL, or start one with `redis-server`",
             host.name, host.port
         ),
+        Servers::Cluster(hosts) => hosts.first().map_or(String::new(), |host| {
+            let (name, port) = (&host.name, host.port);
+            format!("`redis-cli -h {name} -p {port} cluster nodes`, and whether each of them can be reached from here")
+        }),
         Servers::Sentinels(sentinels) => sentinels.hosts.first().map_or(String::new(), |host| {
             let (name, port, primary) = (&host.name, host.port, &sentinels.primary);
             format!(

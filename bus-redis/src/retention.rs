@@ -23,7 +23,7 @@ pub(crate) async fn trim(context: &Context, info: &TopicInfo, partition: u32, fu
     let mut ask = Pipeline::new();
     ask.add(&[b"XINFO", b"GROUPS", stream.as_bytes()]);
     loop {
-        let groups = link.check(link.call(&ask).await?.values.remove(0))?;
+        let groups = link.check(link.call(&ask).await?.remove(0))?;
         let names: Vec<&str> = groups
             .list()
             .iter()

@@ -35,6 +35,8 @@ pub(crate) enum Servers {
     One(Host),
     /// Sentinels, who know where the primary is at the moment.
     Sentinels(Sentinels),
+    /// Some nodes of a cluster, who know the others.
+    Cluster(Vec<Host>),
 }
 
 /// Sentinels, and whom they are asked for.
@@ -50,13 +52,18 @@ impl fmt::Display for Servers {
         match self {
             Self::One(host) => host.fmt(f),
             Self::Sentinels(sentinels) => sentinels.fmt(f),
+            Self::Cluster(hosts) => f.write_str(&list(hosts)),
         }
     }
 }
 
 impl fmt::Display for Sentinels {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let hosts: Vec<String> = self.hosts.iter().map(Host::to_string).collect();
-        write!(f, "{}/{}", hosts.join(","), self.primary)
+        write!(f, "{}/{}", list(&self.hosts), self.primary)
     }
+}
+
+fn list(hosts: &[Host]) -> String {
+    let hosts: Vec<String> = hosts.iter().map(Host::to_string).collect();
+    hosts.join(",")
 }

@@ -135,7 +135,7 @@ impl Topics {
         if pipeline.is_empty() {
             return Ok(Vec::new());
         }
-        let mut values = self.link.call(&pipeline).await?.values.into_iter();
+        let mut values = self.link.call(&pipeline).await?.into_iter();
         let mut next = || values.next().unwrap_or(Value::Nil);
         Ok(names
             .iter()

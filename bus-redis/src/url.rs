@@ -5,7 +5,7 @@ use crate::{
     security::PasswordSource,
     servers::{Host, Sentinels, Servers},
 };
-use bus_core::{Error, ErrorKind, Result, partition::Partitioner};
+use bus_core::{Error, Result, partition::Partitioner};
 use std::time::Duration;
 use url::Url;
 
@@ -17,7 +17,9 @@ const OPTIONS: &str = "client.id, ttl, grace, publish.timeout, connect.timeout, 
 impl RedisConfig {
     /// Reads `redis[s]://[user[:password]@]host[:port][/database][?option=value&…]`, or, with sentinels,
     /// `redis-sentinel://[user[:password]@]host[:port],host[:port],…/primary[/database][?option=value&…]`: the hosts are
-    /// sentinels (port 26379 unless said), `primary` is what they call the primary, user and password are the primary's.
+    /// sentinels (port 26379 unless said), `primary` is what they call the primary, user and password are the primary's. Or,
+    /// of a cluster, `redis-cluster://[user[:password]@]host[:port],…[?option=value&…]`: some of its nodes, who know the
+    /// others.
     ///
     /// | option | value | default |
     /// |---|---|---|
@@ -43,8 +45,7 @@ impl RedisConfig {
     /// `ssl_ca_certs`, `ssl_certfile` and `ssl_keyfile` are other names of the files, as in URLs for Python.
     /// A duration is a number with `ms`, `s`, `m`, `h` or `d`. User and password are percent-encoded.
     /// # Errors
-    /// `Invalid` for a malformed URL, an unknown option or value (named, with what is known; the password never is),
-    /// `Unsupported` for `redis-cluster://`.
+    /// `Invalid` for a malformed URL, an unknown option or value (named, with what is known; the password never is).
     pub fn from_url(text: &str) -> Result<Self> {
         Self::new("", 6379).merge_url(text)
     }
@@ -55,16 +56,11 @@ impl RedisConfig {
         // Neither the text nor the parser's view of it goes into an error: it may hold a password.
         let (text, others) = first_host(text);
         let url = Url::parse(&text).map_err(|e| malformed(&e.to_string()))?;
-        let unsupported = match url.scheme() {
-            "redis" | "rediss" | "redis-sentinel" => None,
-            "redis-cluster" => Some(
-                "Redis Cluster (`redis-cluster://`) is not supported yet; use `redis://` with one primary, \
-                 whose streams are named so that they can move to a cluster later",
-            ),
-            other => return Err(malformed(&format!("the scheme is `{other}`"))),
-        };
-        if let Some(sentence) = unsupported {
-            return Err(Error::new(ErrorKind::Unsupported, sentence));
+        if !matches!(
+            url.scheme(),
+            "redis" | "rediss" | "redis-sentinel" | "redis-cluster"
+        ) {
+            return Err(malformed(&format!("the scheme is `{}`", url.scheme())));
         }
         let host = url
             .host_str()
@@ -94,6 +90,12 @@ impl RedisConfig {
                     hosts,
                     primary: decode(primary, "primary's name")?,
                 })
+            }
+            "redis-cluster" => {
+                let first = Host::new(host, url.port().unwrap_or(6379));
+                let others = others.iter().map(|other| parse_host(other, 6379));
+                let hosts = std::iter::once(Ok(first)).chain(others);
+                Servers::Cluster(hosts.collect::<Result<_>>()?)
             }
             _ if !others.is_empty() => return Err(malformed("it names several hosts")),
             _ => Servers::One(Host::new(host, url.port().unwrap_or(6379))),
@@ -191,6 +193,7 @@ impl RedisConfig {
             },
             "sentinel.user" | "sentinel.password" => match &self.servers {
                 Servers::One(host) if !host.name.is_empty() => return Err(no_sentinels(name)),
+                Servers::Cluster(_) => return Err(no_sentinels(name)),
                 // Where no server is named yet, the URL may come later.
                 _ if name == "sentinel.user" => self.sentinel_user = Some(value.into()),
                 _ => self.sentinel_password = Some(value.into()),
@@ -239,7 +242,7 @@ fn no_sentinels(option: &str) -> Error {
 fn malformed(why: &str) -> Error {
     Error::invalid(format!(
         "malformed redis URL ({why}); write `redis[s]://[user:password@]host[:6379][/database]`, or \
-         `redis-sentinel://[user:password@]host[:26379],…/primary[/database]`"
+         `redis-sentinel://[user:password@]host[:26379],…/primary[/database]`, or `redis-cluster://[user:password@]host[:6379],…`"
     ))
 }
 
@@ -304,6 +307,7 @@ fn size(text: &str) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use bus_core::ErrorKind;
 
     #[test]
     fn everything_can_be_said_in_a_url() {
@@ -388,6 +392,12 @@ mod tests {
             .ttl(Duration::from_secs(2));
         assert_eq!(config, expected);
         assert_eq!(config.address(), "a:1,[::1]:7000,b:26379/m y");
+        let cluster = RedisConfig::from_url("redis-cluster://app:x@a:1,b?ttl=2s").unwrap();
+        let expected = RedisConfig::cluster([("a", 1), ("b", 6379)]);
+        assert_eq!(
+            cluster,
+            expected.user("app").password("x").ttl(Duration::from_secs(2))
+        );
         let shown = format!("{config:?}");
         assert!(!shown.contains("p@ss") && !shown.contains("p/w"), "{shown}");
     }
@@ -410,7 +420,7 @@ mod tests {
             ("rediss://u:s3cret@h?ssl_cert_reqs=none", "always checked"),
             ("rediss://u:s3cret@h?tls.ca=", "PEM file"),
             ("rediss://u:s3cret@h?tls=false", "leave it out"),
-            ("redis-cluster://u:s3cret@h", "Redis Cluster"),
+            ("redis-cluster://u:s3cret@h:1,h:x", "port"),
             (
                 "redis-sentinel://u:s3cret@h",
                 "what the sentinels call the primary",
@@ -420,6 +430,10 @@ mod tests {
             ("redis-sentinel://u:s3cret@h/m/x", "`x` is no database number"),
             ("redis://u:s3cret@h:1,i:2", "several hosts"),
             ("redis://h?sentinel.password=s3cret", "is for `redis-sentinel://"),
+            (
+                "redis-cluster://h?sentinel.password=s3cret",
+                "is for `redis-sentinel://",
+            ),
         ] {
             let error = RedisConfig::from_url(url).unwrap_err().to_string();
             assert!(error.contains(part), "{url}: {error}");

@@ -3,7 +3,7 @@
 
 use async_trait::async_trait;
 use bus::{Backend, Error, Message, Result};
-use bus_brokers::{Kafka, KafkaOptions, Redis, RedisOptions, RedisVersion};
+use bus_brokers::{Kafka, KafkaOptions, Redis, RedisCluster, RedisOptions, RedisVersion};
 use bus_core::conformance::{Harness, Private};
 use bus_proxy::{Filter, Protocol, Proxy};
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
@@ -19,6 +19,7 @@ pub(crate) enum Kind {
     Kafka,
     Redis7,
     Redis8,
+    RedisCluster,
 }
 
 #[derive(Debug)]
@@ -77,6 +78,12 @@ impl Site {
             Kind::Kafka => Kafka::start(KafkaOptions::new().advertised(proxy.address())).map(Server::Kafka),
             Kind::Redis7 => Redis::start(redis(RedisVersion::V7)).map(Server::Redis),
             Kind::Redis8 => Redis::start(redis(RedisVersion::V8)).map(Server::Redis),
+            Kind::RedisCluster => {
+                // The proxy is where it says that it is.
+                let port = proxy.port().to_string();
+                let options = redis(RedisVersion::V7).setting("cluster-announce-port", &port);
+                RedisCluster::alone(options).map(Server::Redis)
+            }
         };
         let server = server.map_err(failed)?;
         proxy.set_upstream(match &server {

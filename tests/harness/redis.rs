@@ -6,8 +6,12 @@ use bus::{
     Backend, Error, Message, Result,
     backend::{Redis, RedisConfig},
 };
+use bus_brokers::{RedisCluster, RedisOptions};
 use bus_core::conformance::{Harness, Private};
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Mutex, PoisonError, Weak},
+    time::Duration,
+};
 use tokio::{
     io::{AsyncBufReadExt, AsyncWriteExt, BufReader},
     net::TcpStream,
@@ -28,6 +32,8 @@ pub(crate) struct OnRedis {
     port: u16,
     /// What a private one of it is.
     kind: Kind,
+    /// Kept for as long as the harness is.
+    cluster: Option<Arc<RedisCluster>>,
 }
 
 impl OnRedis {
@@ -51,6 +57,28 @@ impl OnRedis {
             host,
             port: url.port().unwrap_or(6379),
             kind,
+            cluster: None,
+        }
+    }
+    /// A cluster of three, one for all checks of the process.
+    pub(crate) fn cluster() -> Self {
+        static ONE: Mutex<Weak<RedisCluster>> = Mutex::new(Weak::new());
+        let mut one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
+        let cluster = one.upgrade().unwrap_or_else(|| {
+            let options = RedisOptions::new().appendonly(true);
+            Arc::new(RedisCluster::start(options, 0).unwrap_or_else(|e| panic!("{e}")))
+        });
+        *one = Arc::downgrade(&cluster);
+        let at = cluster.primaries[0].url().to_owned();
+        Self {
+            cluster: Some(cluster),
+            ..Self::at(&at, Kind::RedisCluster)
+        }
+    }
+    fn config(&self) -> RedisConfig {
+        match self.kind {
+            Kind::RedisCluster => RedisConfig::cluster([(self.host.as_str(), self.port)]),
+            _ => RedisConfig::new(self.host.as_str(), self.port),
         }
     }
 }
@@ -58,16 +86,22 @@ impl OnRedis {
 impl OnRedis {
     /// A command as a person types it; an error where the server says so.
     async fn by_hand(&self, command: &str) -> Result<()> {
-        let failed = |e: std::io::Error| Error::unavailable("a command by hand").source(e);
-        let socket = TcpStream::connect((self.host.as_str(), self.port)).await;
-        let mut socket = BufReader::new(socket.map_err(failed)?);
-        let line = format!("{command}\r\n");
-        socket.write_all(line.as_bytes()).await.map_err(failed)?;
-        let mut answer = String::new();
-        socket.read_line(&mut answer).await.map_err(failed)?;
-        match answer.strip_prefix('-') {
-            Some(error) => Err(Error::invalid(format!("`{command}` by hand: {error}"))),
-            None => Ok(()),
+        let mut at = format!("{}:{}", self.host, self.port);
+        loop {
+            let failed = |e: std::io::Error| Error::unavailable("a command by hand").source(e);
+            let mut socket = BufReader::new(TcpStream::connect(&at).await.map_err(failed)?);
+            let line = format!("{command}\r\n");
+            socket.write_all(line.as_bytes()).await.map_err(failed)?;
+            let mut answer = String::new();
+            socket.read_line(&mut answer).await.map_err(failed)?;
+            match answer.strip_prefix('-') {
+                // As `redis-cli -c` does.
+                Some(moved) if moved.starts_with("MOVED") => {
+                    at = moved.trim().rsplit(' ').next().unwrap_or_default().to_owned();
+                }
+                Some(error) => return Err(Error::invalid(format!("`{command}` by hand: {error}"))),
+                None => return Ok(()),
+            }
         }
     }
 }
@@ -81,9 +115,7 @@ impl Harness for OnRedis {
         &self.address
     }
     async fn backend(&self) -> Result<Arc<dyn Backend>> {
-        let config = RedisConfig::new(self.host.as_str(), self.port)
-            .ttl(LEASE)
-            .publish_timeout(PUBLISH);
+        let config = self.config().ttl(LEASE).publish_timeout(PUBLISH);
         Ok(Arc::new(Redis::connect(config).await?))
     }
     fn session(&self) -> Duration {
@@ -120,7 +152,7 @@ impl Harness for OnRedis {
 #[async_trait]
 impl Hasty for OnRedis {
     async fn hasty(&self, publish_timeout: Duration) -> Result<Arc<dyn Backend>> {
-        let config = RedisConfig::new(self.host.as_str(), self.port).publish_timeout(publish_timeout);
+        let config = self.config().publish_timeout(publish_timeout);
         Ok(Arc::new(Redis::connect(config).await?))
     }
 }

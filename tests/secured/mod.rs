@@ -13,6 +13,15 @@ const AT_ONCE: Duration = Duration::from_secs(3);
 /// How long anything may take.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
+const PAGE: &str = include_str!("../../docs/connecting.md");
+
+/// The rule for a user of Redis that the documentation gives: the words behind `ACL SETUSER`.
+pub(crate) fn rule() -> Vec<&'static str> {
+    let (_, rest) = PAGE.split_once("ACL SETUSER ").expect("the rule");
+    let (rule, _) = rest.split_once("```").expect("its end");
+    rule.split_whitespace().collect()
+}
+
 /// A topic that nobody else has.
 pub(crate) fn topic() -> Topic<Vec<u8>, Raw> {
     Topic::named(format!("secured-{}", Uuid::new_v4().simple())).partitions(2)

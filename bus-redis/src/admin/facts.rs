@@ -71,7 +71,7 @@ impl RedisAdmin {
         }
         let (mut pairs, mut look) = (Vec::new(), Pipeline::new());
         if !ask.is_empty() {
-            let replies = link.call(&ask).await?.values;
+            let replies = link.call(&ask).await?;
             for ((spec, stream), groups) in topics.iter().zip(&streams).zip(replies) {
                 for group in groups.list().iter().filter_map(|g| g.field("name").text()) {
                     look.add(&[b"HGET", keys::lease(stream, group).as_bytes(), b"seen"]);
@@ -82,7 +82,7 @@ impl RedisAdmin {
         let mut found = Vec::new();
         if !look.is_empty() {
             let limit = self.context.config.abandoned_after.as_secs() as i64;
-            for ((group, topic), seen) in pairs.into_iter().zip(link.call(&look).await?.values) {
+            for ((group, topic), seen) in pairs.into_iter().zip(link.call(&look).await?) {
                 match seen.int().map(|seen| now - seen / 1000) {
                     Some(idle) if idle > limit => {
                         found.push(format!("{group} of {topic} (no member for {idle} s)"));

@@ -35,7 +35,7 @@ impl RedisAdmin {
             pipeline.add(&[b"XINFO", b"GROUPS", info.stream(0).as_bytes()]);
         }
         if !pipeline.is_empty() {
-            for groups in link.call(&pipeline).await?.values {
+            for groups in link.call(&pipeline).await? {
                 names.extend(
                     groups
                         .list()
@@ -77,7 +77,7 @@ impl RedisAdmin {
         if pipeline.is_empty() {
             return Ok(infos);
         }
-        let mut replies = link.call(&pipeline).await?.values.into_iter();
+        let mut replies = link.call(&pipeline).await?.into_iter();
         infos.retain(|info| {
             let mine: Vec<Value> = replies.by_ref().take(info.partitions as usize).collect();
             mine.iter().any(|groups| find(groups, group).is_some())
@@ -118,7 +118,7 @@ impl RedisAdmin {
             &[stream.as_bytes()],
             &[],
         );
-        let values = link.call(&pipeline).await?.values;
+        let values = link.call(&pipeline).await?;
         let (Some(found), Some(facts)) = (find(&values[0], group), Facts::read(&values[1], 1)) else {
             return Ok(None);
         };
@@ -204,7 +204,7 @@ impl RedisAdmin {
         for stream in info.streams() {
             pipeline.add(&[b"HGET", keys::lease(&stream, group).as_bytes(), b"owner"]);
         }
-        let mut values = link.call(&pipeline).await?.values;
+        let mut values = link.call(&pipeline).await?;
         let live = link.check(values.remove(0))?;
         Ok((live, values))
     }
@@ -241,7 +241,7 @@ impl RedisAdmin {
             keys::GROUPS,
             group.as_bytes(),
         ]);
-        for reply in link.call(&pipeline).await?.values {
+        for reply in link.call(&pipeline).await? {
             link.check(reply)?;
         }
         Ok(())
@@ -266,7 +266,7 @@ impl RedisAdmin {
             let words = [group.as_bytes(), last.as_bytes()];
             pipeline.script(Script::Reset, &[lease.as_bytes(), stream.as_bytes()], &words);
         }
-        for reply in link.call(&pipeline).await?.values {
+        for reply in link.call(&pipeline).await? {
             if link.check(reply)?.at(0).text() != Some("OK") {
                 return Err(Error::topic_missing(topic));
             }

@@ -91,7 +91,7 @@ impl RedisAdmin {
             pipeline.add(&[b"XGROUP", b"CREATE", stream.as_bytes(), GROUP, b"0", b"MKSTREAM"]);
             pipeline.add(&[b"XGROUP", b"DESTROY", stream.as_bytes(), GROUP]);
         }
-        for reply in self.context.link.call(&pipeline).await?.values {
+        for reply in self.context.link.call(&pipeline).await? {
             match self.context.link.check(reply) {
                 // Left behind by a creation that was interrupted, or made by one at the same time.
                 Err(error) if !error.message().contains("BUSYGROUP") => {
@@ -110,11 +110,8 @@ impl RedisAdmin {
         for stream in info.streams() {
             ask.add(&[b"XINFO", b"GROUPS", stream.as_bytes()]);
         }
-        let groups = link.call(&ask).await?.values;
+        let groups = link.call(&ask).await?;
         let mut pipeline = Pipeline::new();
-        // The descriptor first: from then on nobody finds the topic.
-        pipeline.add(&[b"DEL", keys::descriptor(topic).as_bytes()]);
-        pipeline.add(&[b"SREM", keys::TOPICS, topic.as_bytes()]);
         for (stream, groups) in info.streams().iter().zip(groups) {
             pipeline.add(&[b"UNLINK", stream.as_bytes()]);
             for group in groups.list().iter().filter_map(|g| g.field("name").text()) {
@@ -123,7 +120,15 @@ impl RedisAdmin {
                 pipeline.add(&[b"DEL", keys::members(group, topic).as_bytes()]);
             }
         }
-        for reply in link.call(&pipeline).await?.values {
+        for reply in link.call(&pipeline).await? {
+            link.check(reply)?;
+        }
+        // The descriptor last: it may lie on another node, and who has to ask again must find what is left. Without its
+        // streams the topic is missing already.
+        let mut pipeline = Pipeline::new();
+        pipeline.add(&[b"DEL", keys::descriptor(topic).as_bytes()]);
+        pipeline.add(&[b"SREM", keys::TOPICS, topic.as_bytes()]);
+        for reply in link.call(&pipeline).await? {
             link.check(reply)?;
         }
         Ok(())

@@ -74,6 +74,8 @@ pub(crate) struct Lane {
     /// What every `XADD` to this stream begins with, behind the number of its words.
     prefix: Vec<u8>,
     form: Form,
+    /// The number of the node that it goes to.
+    pub(crate) route: usize,
     pub(crate) waiting: VecDeque<Pack>,
     pub(crate) flying: Option<Pack>,
     /// Where the pack that flies was stored, while it is not known to be as durable as it has to be.
@@ -97,7 +99,7 @@ pub(crate) struct Lane {
 }
 
 impl Lane {
-    pub(crate) fn new(info: &TopicInfo, partition: u32, publisher: &str, form: Form) -> Self {
+    pub(crate) fn new(info: &TopicInfo, partition: u32, publisher: &str, form: Form, route: usize) -> Self {
         let stream = info.stream(partition);
         let mut prefix = Vec::new();
         for word in [&b"XADD"[..], stream.as_bytes(), b"NOMKSTREAM", b"*"] {
@@ -110,6 +112,7 @@ impl Lane {
             stream,
             prefix,
             form,
+            route,
             waiting: VecDeque::new(),
             flying: None,
             unconfirmed: None,

@@ -10,12 +10,13 @@ mod call;
 mod lane;
 mod loss;
 mod recovery;
+mod routes;
 mod state;
 mod task;
 
 use crate::{
     Context,
-    wire::{Conn, Pipeline},
+    wire::{Conn, Node, Pipeline},
 };
 use async_trait::async_trait;
 use bus_core::{Error, Message, Outcome, Pending, Publisher, Result, Unsent};
@@ -24,14 +25,14 @@ use lane::Form;
 use parking_lot::Mutex;
 use state::State;
 use std::sync::Arc;
-use task::Task;
-use tokio::{sync::Notify, task::JoinHandle};
+use tokio::{runtime::Handle, sync::Notify};
 
 /// Between callers and the task.
 #[derive(Debug)]
 pub(crate) struct Shared {
     state: Mutex<State>,
-    wake: Notify,
+    /// A task has ended.
+    ended: Notify,
 }
 
 /// Stores messages, each once.
@@ -39,13 +40,16 @@ pub(crate) struct Shared {
 pub(crate) struct RedisPublisher {
     context: Arc<Context>,
     shared: Arc<Shared>,
-    task: tokio::sync::Mutex<Option<JoinHandle<()>>>,
+    /// Topics are looked up beside whoever publishes to them.
+    runtime: Handle,
 }
 
 impl RedisPublisher {
     /// Connects, and finds out how to be idempotent with this user's rights.
     pub(crate) async fn start(context: Arc<Context>) -> Result<Self> {
-        let mut conn = Self::open(&context).await?;
+        context.topology.settle().await;
+        let node = context.topology.any();
+        let mut conn = Self::open(&context, &node).await?;
         // Nobody has this number, so the answer only says whether we might.
         let mut tried = Pipeline::of(&[b"CLIENT", b"KILL", b"ID", b"9223372036854775807"]);
         // Without the right to it, what is to be one transaction would be carried out piece by piece.
@@ -57,30 +61,34 @@ impl RedisPublisher {
             Some(error) => {
                 tracing::info!(%error, "publishing through scripts, because `MULTI` or `CLIENT KILL` is not allowed");
                 // That one may be within a transaction that it may not end.
-                conn = Self::open(&context).await?;
+                conn = Self::open(&context, &node).await?;
                 Form::Script
             }
         };
-        Ok(Self::with(context, conn, form))
+        let shared = Arc::new(Shared {
+            state: Mutex::new(State::new(form)),
+            ended: Notify::new(),
+        });
+        shared.first(&context, node, conn);
+        Ok(Self {
+            context,
+            shared,
+            runtime: Handle::current(),
+        })
     }
 
-    async fn open(context: &Context) -> Result<Conn> {
-        let mut conn = Conn::open(&context.topology, "publish").await?;
+    async fn open(context: &Context, node: &Node) -> Result<Conn> {
+        let mut conn = Conn::open(&context.topology, node, "publish").await?;
         conn.load_scripts().await?;
         Ok(conn)
     }
 
-    fn with(context: Arc<Context>, conn: Conn, form: Form) -> Self {
-        let shared = Arc::new(Shared {
-            state: Mutex::new(State::new(form)),
-            wake: Notify::new(),
-        });
-        let task = tokio::spawn(Task::new(context.clone(), shared.clone()).run(conn));
-        Self {
-            context,
-            shared,
-            task: tokio::sync::Mutex::new(Some(task)),
-        }
+    fn close_now(&self) {
+        let mut state = self.shared.state.lock();
+        state.closing = true;
+        let wakes = state.all_wakes();
+        drop(state);
+        wakes.wake();
     }
 }
 
@@ -92,14 +100,19 @@ impl Publisher for RedisPublisher {
             return Pending::ready(Vec::new());
         }
         let (call, outcomes) = Call::new(messages);
-        {
+        let (wakes, unknown) = {
             let mut state = self.shared.state.lock();
             if state.closing {
                 return Pending::ready(closed(messages, Unsent::not_stored));
             }
             state.take(&self.context.config, topic, batch, call);
+            (state.wakes(), std::mem::take(&mut state.unknown))
+        };
+        wakes.wake();
+        for name in unknown {
+            let (context, shared) = (self.context.clone(), self.shared.clone());
+            self.runtime.spawn(task::look_up(context, shared, name));
         }
-        self.shared.wake.notify_one();
         // The task only goes away with the runtime; what it had may be stored.
         Pending::new(async move {
             outcomes
@@ -109,23 +122,23 @@ impl Publisher for RedisPublisher {
     }
 
     async fn close(&self) -> Result<()> {
-        self.shared.state.lock().closing = true;
-        self.shared.wake.notify_one();
-        // It stays while somebody waits for it: who closes again after a close that was given up has to wait too.
-        let mut slot = self.task.lock().await;
-        if let Some(task) = slot.as_mut() {
-            // It ends when the last message has its outcome; every message has a deadline.
-            let _ = task.await;
-            *slot = None;
+        self.close_now();
+        loop {
+            let ended = self.shared.ended.notified();
+            let mut ended = std::pin::pin!(ended);
+            ended.as_mut().enable();
+            // They end when the last message has its outcome; every message has a deadline.
+            if !self.shared.state.lock().runs() {
+                return Ok(());
+            }
+            ended.await;
         }
-        Ok(())
     }
 }
 
 impl Drop for RedisPublisher {
     fn drop(&mut self) {
-        self.shared.state.lock().closing = true;
-        self.shared.wake.notify_one();
+        self.close_now();
     }
 }
 

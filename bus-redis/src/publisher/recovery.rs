@@ -17,9 +17,9 @@ const LATE: &[u8] = b"60";
 
 impl Task {
     pub(super) async fn reconnect(&mut self) -> Result<Conn> {
-        let context = self.context.clone();
+        let (context, node) = (self.context.clone(), self.node.clone());
         let open = async {
-            let mut conn = Conn::open(&context.topology, "publish").await?;
+            let mut conn = Conn::open(&context.topology, &node, "publish").await?;
             timeout(context.config.connect_timeout, conn.load_scripts())
                 .await
                 .unwrap_or_else(|_| Err(silent(conn.address())))?;
@@ -29,17 +29,20 @@ impl Task {
         if conn.is_replica() {
             return Err(promotion::replica(conn.address()));
         }
-        self.context.health.connected();
-        self.recover(&mut conn).await?;
+        self.context.health.connected(&self.node);
+        self.recover(&mut conn, true).await?;
         Ok(conn)
     }
 
     /// Finds out what is stored of what was sent, and lets the rest fly again. Markers of lanes at rest are looked at
-    /// too: one that went back means that confirmed records are gone.
-    async fn recover(&mut self, conn: &mut Conn) -> Result<()> {
+    /// too: one that went back means that confirmed records are gone. Lanes that came over from another node need it on a
+    /// connection that is not `new`, and has nothing under way.
+    pub(super) async fn recover(&mut self, conn: &mut Conn, new: bool) -> Result<()> {
         let (lanes, form) = {
             let mut state = self.shared.state.lock();
+            state.routes[self.route].adopted = false;
             let used = state.lanes.iter_mut().enumerate();
+            let used = used.filter(|(_, lane)| lane.route == self.route);
             let used = used.filter_map(|(number, lane)| {
                 let asked = lane.flying.is_some() || lane.unclear || lane.floor() > 0;
                 asked.then(|| (number, lane.marker.clone()))
@@ -51,7 +54,8 @@ impl Task {
             // First, and before the markers are read: a request that is still on its way over the old connection must
             // not be carried out any more. 0 or 1 killed, both say so.
             Some((id, run_id))
-                if form == Form::Transaction
+                if new
+                    && form == Form::Transaction
                     && promotion::run_of(run_id) == promotion::run_of(conn.run_id())
                     && !mutant("resend-unfenced") =>
             {
@@ -153,7 +157,11 @@ impl Task {
     async fn ask(&self, conn: &mut Conn, pipeline: &Pipeline) -> Result<Vec<Value>> {
         let call = timeout(self.context.config.connect_timeout, conn.call(pipeline)).await;
         let replies = call.unwrap_or_else(|_| Err(silent(conn.address())))?;
-        replies.into_iter().map(|r| conn.check(r)).collect()
+        let told = replies.into_iter().map(|reply| match reply {
+            Value::Error(text) => Value::Error(self.context.topology.explained(text, &self.node)),
+            reply => reply,
+        });
+        told.map(|r| conn.check(r)).collect()
     }
 
     /// Takes the markers away that nobody will look at again: a thousand short-lived publishers must not leave a day's
@@ -165,7 +173,7 @@ impl Task {
             for lane in state
                 .lanes
                 .iter()
-                .filter(|lane| lane.sequence > 0 && !lane.unclear)
+                .filter(|lane| lane.route == self.route && lane.sequence > 0 && !lane.unclear)
             {
                 match state.form {
                     Form::Transaction => pipeline.add(&[b"UNLINK", lane.marker.as_bytes()]),

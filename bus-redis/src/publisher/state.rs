@@ -3,11 +3,12 @@
 use super::{
     call::Call,
     lane::{Form, Lane},
+    routes::Route,
 };
-use crate::{RedisConfig, topics::TopicInfo};
+use crate::{Context, RedisConfig, topics::TopicInfo};
 use bus_core::{Error, Message, Name, Unsent};
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::HashMap,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -25,8 +26,8 @@ pub(crate) struct State {
     topics: HashMap<Name, Topic>,
     pub(crate) lanes: Vec<Lane>,
     by_stream: HashMap<String, usize>,
-    /// Lanes that have something to send.
-    ready: VecDeque<usize>,
+    /// The nodes that they go to.
+    pub(crate) routes: Vec<Route>,
     /// Topics to look up.
     pub(crate) unknown: Vec<Name>,
     pub(crate) closing: bool,
@@ -51,7 +52,7 @@ impl State {
             topics: HashMap::new(),
             lanes: Vec::new(),
             by_stream: HashMap::new(),
-            ready: VecDeque::new(),
+            routes: Vec::new(),
             unknown: Vec::new(),
             closing: false,
         }
@@ -115,15 +116,15 @@ impl State {
             lane.push(message, call, index, now);
             if !lane.ready && lane.flying.is_none() {
                 lane.ready = true;
-                self.ready.push_back(number);
+                self.routes[lane.route].ready.push_back(number);
             }
         }
         topic.spread = (topic.spread + (batch.len() as u32).div_ceil(RUN)) % info.partitions;
     }
 
-    /// The next lane with something to send.
-    pub(crate) fn next_ready(&mut self) -> Option<usize> {
-        let number = self.ready.pop_front()?;
+    /// The next lane of a route with something to send.
+    pub(crate) fn next_ready(&mut self, route: usize) -> Option<usize> {
+        let number = self.routes[route].ready.pop_front()?;
         self.lanes[number].ready = false;
         Some(number)
     }
@@ -132,18 +133,18 @@ impl State {
         let lane = &mut self.lanes[number];
         if !lane.ready && lane.flying.is_none() && !lane.waiting.is_empty() {
             lane.ready = true;
-            self.ready.push_back(number);
+            self.routes[lane.route].ready.push_back(number);
         }
     }
 
     /// A topic was looked up.
-    pub(crate) fn resolved(
-        &mut self,
-        config: &RedisConfig,
-        name: &Name,
-        result: Result<Arc<TopicInfo>, Error>,
-    ) {
-        let (publisher, form) = (self.publisher.clone(), self.form);
+    pub(crate) fn resolved(&mut self, context: &Context, name: &Name, result: Result<Arc<TopicInfo>, Error>) {
+        let (publisher, form, config) = (self.publisher.clone(), self.form, &context.config);
+        // Where each partition belongs, before anything is borrowed.
+        let info = result.as_ref().ok().cloned();
+        let streams = info.map_or(Vec::new(), |info| info.streams());
+        let nodes = streams.iter().map(|s| context.topology.node_of(s.as_bytes()));
+        let routes: Vec<usize> = nodes.map(|node| self.route_to(node)).collect();
         let Some(topic) = self.topics.get_mut(name) else {
             return;
         };
@@ -157,7 +158,8 @@ impl State {
                     for partition in 0..info.partitions {
                         let lanes = &mut self.lanes;
                         let number = *self.by_stream.entry(info.stream(partition)).or_insert_with(|| {
-                            lanes.push(Lane::new(&info, partition, &publisher, form));
+                            let route = routes[partition as usize];
+                            lanes.push(Lane::new(&info, partition, &publisher, form, route));
                             lanes.len() - 1
                         });
                         topic.lanes.push(number);

@@ -10,7 +10,7 @@ use crate::{
     error::{broken, classify, silent},
     janitor::Janitor,
     scripts::Script,
-    wire::{Conn, Value},
+    wire::{Conn, Node, Value},
 };
 use bus_core::{Error, ErrorKind, Name, Result};
 use std::{
@@ -19,7 +19,10 @@ use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
-use tokio::time::{sleep_until, timeout};
+use tokio::{
+    sync::Notify,
+    time::{sleep_until, timeout},
+};
 
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 /// How often packs that the server refused for now are looked at.
@@ -39,6 +42,12 @@ enum Flight {
 pub(crate) struct Task {
     pub(crate) context: Arc<Context>,
     pub(crate) shared: Arc<Shared>,
+    /// Which of the routes it serves, and where that leads.
+    pub(super) route: usize,
+    pub(super) node: Node,
+    wake: Arc<Notify>,
+    /// Whether another task may have its place already.
+    left: bool,
     /// The connection before this one, and the server's run it talked to.
     pub(super) previous: Option<(u64, Arc<str>)>,
     /// What is on its way, in order.
@@ -50,10 +59,20 @@ pub(crate) struct Task {
 }
 
 impl Task {
-    pub(crate) fn new(context: Arc<Context>, shared: Arc<Shared>) -> Self {
+    pub(crate) fn new(
+        context: Arc<Context>,
+        shared: Arc<Shared>,
+        route: usize,
+        node: Node,
+        wake: Arc<Notify>,
+    ) -> Self {
         Self {
             context,
             shared,
+            route,
+            node,
+            wake,
+            left: false,
             previous: None,
             flights: VecDeque::new(),
             sent: Instant::now(),
@@ -63,8 +82,7 @@ impl Task {
     }
 
     /// Runs until the publisher is closed and everything it took has an outcome.
-    pub(crate) async fn run(mut self, first: Conn) {
-        let mut next = Some(first);
+    pub(crate) async fn run(mut self, mut next: Option<Conn>) {
         let mut pause = Duration::ZERO;
         loop {
             let conn = match next.take() {
@@ -73,7 +91,10 @@ impl Task {
             };
             let error = match conn {
                 Ok(mut conn) => match self.serve(&mut conn).await {
-                    Ok(()) => return self.clean_up(&mut conn).await,
+                    Ok(()) => {
+                        self.clean_up(&mut conn).await;
+                        return;
+                    }
                     Err(error) => {
                         // A connection that worked is replaced at once; one after the other that does not, ever later.
                         if std::mem::take(&mut self.worked) {
@@ -87,13 +108,21 @@ impl Task {
             };
             self.flights.clear();
             self.refused.clear();
-            self.context.health.down(&error);
+            self.context.health.down(&self.node, &error);
+            self.context.topology.doubt();
             if !error.is_transient() {
                 self.fail_all(&error);
             }
             self.while_expiring(tokio::time::sleep(pause)).await;
             pause = (pause * 2).clamp(Duration::from_millis(20), LONGEST_PAUSE);
-            if self.is_done() {
+            self.context.topology.settle().await;
+            {
+                let mut state = self.shared.state.lock();
+                state.hand_over_moved(&self.context, self.route);
+                self.left = state.abandons(&self.context, self.route);
+            }
+            self.shared.start(&self.context);
+            if self.left || self.is_done() {
                 return;
             }
         }
@@ -106,7 +135,7 @@ impl Task {
 
     fn fail_all(&mut self, error: &Error) {
         let mut state = self.shared.state.lock();
-        for lane in &mut state.lanes {
+        for lane in state.lanes.iter_mut().filter(|lane| lane.route == self.route) {
             let unclear = lane.flying.is_some() && lane.refused.is_none();
             lane.failed(error, unclear);
         }
@@ -131,7 +160,8 @@ impl Task {
         let mut flying = false;
         for number in 0..state.lanes.len() {
             let lane = &mut state.lanes[number];
-            if lane.since().is_none_or(|since| now.duration_since(since) < limit) {
+            if lane.route != self.route || lane.since().is_none_or(|since| now.duration_since(since) < limit)
+            {
                 continue;
             }
             let unclear = lane.flying.is_some() && lane.refused.is_none();
@@ -164,11 +194,15 @@ impl Task {
     async fn serve(&mut self, conn: &mut Conn) -> Result<()> {
         self.resend(conn);
         loop {
+            if self.flights.is_empty() && self.shared.state.lock().routes[self.route].adopted {
+                self.recover(conn, false).await?;
+                self.resend(conn);
+            }
             if self.launch(conn) {
                 return Ok(());
             }
             let busy = !self.flights.is_empty();
-            let shared = self.shared.clone();
+            let wake = self.wake.clone();
             let look = Instant::now() + if self.refused.is_empty() { LOOK } else { REFUSED };
             tokio::select! {
                 biased;
@@ -176,7 +210,7 @@ impl Task {
                     result?;
                     self.read(conn).await?;
                 }
-                () = shared.wake.notified() => {}
+                () = wake.notified() => {}
                 () = sleep_until(look.into()), if busy || !self.refused.is_empty() => {
                     if busy && self.sent.elapsed() > self.context.config.connect_timeout {
                         return Err(silent(conn.address()));
@@ -195,7 +229,8 @@ impl Task {
         let shared = self.shared.clone();
         let mut state = shared.state.lock();
         let (form, mut written) = (state.form, Vec::new());
-        for (number, lane) in state.lanes.iter_mut().enumerate() {
+        let lanes = state.lanes.iter_mut().enumerate();
+        for (number, lane) in lanes.filter(|(_, lane)| lane.route == self.route) {
             if let Some(messages) = lane.flying.as_ref().map(|p| p.messages) {
                 lane.write(&sha, conn.out());
                 self.flights
@@ -222,6 +257,10 @@ impl Task {
         let now = Instant::now();
         let shared = self.shared.clone();
         let mut state = shared.state.lock();
+        if state.routes[self.route].adopted {
+            // First what flies, then their markers, and then the rest.
+            return false;
+        }
         let mut again = Vec::new();
         self.refused.retain(|(at, number)| {
             let due = now >= *at;
@@ -241,7 +280,7 @@ impl Task {
             if let Some(messages) = lane
                 .flying
                 .as_ref()
-                .filter(|_| lane.refused.is_some())
+                .filter(|_| lane.route == self.route && lane.refused.is_some())
                 .map(|p| p.messages)
             {
                 lane.write(&sha, conn.out());
@@ -250,7 +289,7 @@ impl Task {
                 written.push(number);
             }
         }
-        while let Some(number) = state.next_ready() {
+        while let Some(number) = state.next_ready(self.route) {
             let lane = &mut state.lanes[number];
             if let Some(messages) = lane.launch().map(|pack| pack.messages) {
                 lane.write(&sha, conn.out());
@@ -258,9 +297,6 @@ impl Task {
                     .push_back(Flight::Pack(number, Reading::new(form, messages)));
                 written.push(number);
             }
-        }
-        for name in std::mem::take(&mut state.unknown) {
-            tokio::spawn(look_up(self.context.clone(), self.shared.clone(), name));
         }
         drop(state);
         self.confirm(conn, written);
@@ -318,6 +354,9 @@ impl Task {
         let mut again = Vec::new();
         for number in lanes {
             let lane = &mut state.lanes[number];
+            if lane.route != self.route {
+                continue;
+            }
             let overdue = lane
                 .since()
                 .is_some_and(|since| since.elapsed() >= config.publish_timeout);
@@ -346,11 +385,27 @@ impl Task {
         let missing = answer.missing > 0 || answer.status.as_deref() == Some("MISSING");
         let mut gone: Option<Name> = None;
         if let Some(text) = &answer.error {
+            let to = self.context.topology.redirected(text, &self.node);
+            let text = &match &to {
+                // As another node is asked, or this one again.
+                Some(_) => format!("TRYAGAIN {text}"),
+                None => text.clone(),
+            };
+            let moved = to.filter(|_| text.starts_with("TRYAGAIN MOVED"));
             let error = classify(address, text).context(format!("topic `{}`", lane.topic));
             if text.starts_with("READONLY") {
                 // Another server's history may take the place of this one's, on the same connection.
                 lane.refuse(error.duplicate());
                 return Err(error);
+            }
+            if let Some(node) = moved {
+                // Not stored, and certainly so.
+                tracing::debug!(%error, "publish is sent to another node");
+                lane.refuse(error);
+                state.hand_over(number, node);
+                drop(state);
+                self.shared.start(&self.context);
+                return Ok(());
             }
             if error.is_transient() {
                 // Refused as a whole, so that it may be sent again as it is.
@@ -401,8 +456,23 @@ impl Task {
     }
 }
 
+impl Drop for Task {
+    /// Also where the runtime goes away.
+    fn drop(&mut self) {
+        let mut state = self.shared.state.lock();
+        if !self.left {
+            state.ended(self.route);
+        }
+        // What was the last message for this one may be what another waits for.
+        let wakes = state.all_wakes();
+        drop(state);
+        wakes.wake();
+        self.shared.ended.notify_waiters();
+    }
+}
+
 /// Asks for a topic until there is an answer or the time is up.
-async fn look_up(context: Arc<Context>, shared: Arc<Shared>, name: Name) {
+pub(super) async fn look_up(context: Arc<Context>, shared: Arc<Shared>, name: Name) {
     let deadline = Instant::now() + context.config.publish_timeout;
     let mut pause = Duration::from_millis(20);
     let result = loop {
@@ -419,6 +489,7 @@ async fn look_up(context: Arc<Context>, shared: Arc<Shared>, name: Name) {
             result => break result,
         }
     };
-    shared.state.lock().resolved(&context.config, &name, result);
-    shared.wake.notify_one();
+    context.topology.settle().await;
+    shared.state.lock().resolved(&context, &name, result);
+    shared.start(&context);
 }

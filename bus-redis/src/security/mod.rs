@@ -14,7 +14,7 @@ mod tls;
 pub use password::Password;
 pub use tls::Tls;
 
-pub(crate) use refusal::{explain, speaks_plain, wants_tls};
+pub(crate) use refusal::{explain, names_plain, speaks_plain, wants_tls};
 pub(crate) use source::PasswordSource;
 
 use crate::{RedisConfig, servers::Host, wire::Stream};

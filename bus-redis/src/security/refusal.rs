@@ -7,7 +7,7 @@ use std::io;
 /// The error of a server that speaks TLS where it was spoken to without.
 pub(crate) fn wants_tls(address: &str) -> Error {
     Error::invalid(format!(
-        "redis at {address} speaks TLS there: write `rediss://` in the URL"
+        "redis at {address} speaks TLS there: write `rediss://` in the URL, or `tls=true` behind it of a cluster"
     ))
 }
 
@@ -16,6 +16,14 @@ pub(crate) fn speaks_plain(address: &str) -> Error {
     Error::invalid(format!(
         "redis at {address} does not speak TLS there: write its TLS port (`tls-port`) in the URL, or `redis://` on a \
          trusted network"
+    ))
+}
+
+/// The error of a cluster whose nodes name ports where they do not speak TLS.
+pub(crate) fn names_plain(address: &str) -> Error {
+    Error::invalid(format!(
+        "the nodes of the cluster name {address}, where TLS is not spoken: set `tls-cluster yes` at the nodes, or leave TLS \
+         out on a trusted network"
     ))
 }
 

@@ -1,7 +1,7 @@
 //! Settling: one script call per `Done`, all of them pipelined on a connection of their own.
 
 use super::{
-    fenced, gained, shown,
+    far, fenced, gained, shown,
     state::{Notice, Shared},
 };
 use crate::{
@@ -14,7 +14,10 @@ use crate::{
 use async_trait::async_trait;
 use bus_core::{Ack, Done, Error, ErrorKind, Event, Message, Name, Result, Shard};
 use std::{
-    sync::{Arc, atomic::Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -30,6 +33,19 @@ pub(crate) struct RedisAck {
     member: Option<String>,
     group: Name,
     topics: Vec<Name>,
+    exactly_once: bool,
+    /// Numbers of commits with outputs in other slots.
+    far: AtomicU64,
+}
+
+/// A message beside a position.
+pub(super) struct Output {
+    pub(super) topic: Name,
+    pub(super) partition: u32,
+    pub(super) stream: String,
+    pub(super) words: usize,
+    pub(super) fields: Vec<u8>,
+    far: bool,
 }
 
 /// A `Done` as a call, and what it changes when it has been made.
@@ -39,6 +55,8 @@ struct Call {
     words: usize,
     bytes: Vec<u8>,
     run_id: Arc<str>,
+    /// What has to be stored first.
+    far: Vec<far::Batch>,
 }
 
 impl RedisAck {
@@ -48,6 +66,7 @@ impl RedisAck {
         member: Option<String>,
         group: Name,
         topics: Vec<Name>,
+        exactly_once: bool,
     ) -> Self {
         let link = context.link("ack");
         Self {
@@ -57,16 +76,14 @@ impl RedisAck {
             member,
             group,
             topics,
+            exactly_once,
+            far: AtomicU64::new(1),
         }
     }
 
     /// The stream and the fields of each output. Keys decide as for a publisher; without one the partition's number
     /// is kept, so that what is derived from a partition stays together.
-    async fn outputs(
-        &self,
-        shard: Shard,
-        outputs: &[(Name, Message)],
-    ) -> Result<Vec<(String, usize, Vec<u8>)>> {
+    async fn outputs(&self, shard: Shard, outputs: &[(Name, Message)]) -> Result<Vec<Output>> {
         let mut all = Vec::with_capacity(outputs.len());
         for (topic, message) in outputs {
             let info = self.context.topics.get(topic).await?;
@@ -92,22 +109,33 @@ impl RedisAck {
                 )));
             }
             let stream = info.stream(partition);
-            self.check_slot(shard, topic, &stream)?;
+            let far = self.is_far(shard, topic, &stream)?;
             let mut fields = Vec::new();
             entry::encode(message, &mut fields);
-            all.push((stream, entry::words(message), fields));
+            all.push(Output {
+                topic: topic.clone(),
+                partition,
+                stream,
+                words: entry::words(message),
+                fields,
+                far,
+            });
         }
         Ok(all)
     }
 
-    /// A cluster carries out no script across slots: said before anything is stored.
-    fn check_slot(&self, shard: Shard, output: &Name, stream: &str) -> Result<()> {
+    /// Whether an output lies in another slot. A cluster carries out no script across slots: where both have to take effect
+    /// together, that is said before anything is stored.
+    fn is_far(&self, shard: Shard, output: &Name, stream: &str) -> Result<bool> {
         if !self.context.clustered.load(Ordering::Relaxed) {
-            return Ok(());
+            return Ok(false);
         }
         let own = self.shared.lock().get(shard).map(|held| held.stream.clone());
         if own.is_none_or(|own| cluster::slot(&own) == cluster::slot(stream)) {
-            return Ok(());
+            return Ok(false);
+        }
+        if !self.exactly_once {
+            return Ok(true);
         }
         let topic = &self.topics[shard.topic as usize];
         let sentence = format!(
@@ -129,6 +157,9 @@ impl RedisAck {
             return Err(Error::invalid(sentence));
         }
         let outputs = self.outputs(done.shard, &done.outputs).await?;
+        let (far, outputs): (Vec<_>, Vec<_>) = outputs.into_iter().partition(|output| output.far);
+        let number = self.far.fetch_add(1, Ordering::Relaxed);
+        let far = far::batches(member, done.shard, number, far);
         let mut state = self.shared.lock();
         let held = state
             .get(done.shard)
@@ -146,13 +177,13 @@ impl RedisAck {
         let read = held.ordinals.before(done.next).map_or(-1, |n| n as i64);
         let (epoch, sequence) = (done.shard.epoch.to_string(), held.sequence + 1);
         let mut streams: Vec<&str> = Vec::new();
-        for (stream, ..) in &outputs {
-            if !streams.contains(&&**stream) {
-                streams.push(stream);
+        for output in &outputs {
+            if !streams.contains(&&*output.stream) {
+                streams.push(&output.stream);
             }
         }
         let mut bytes = Vec::with_capacity(
-            256 + done.notes.len() + outputs.iter().map(|(_, _, f)| f.len() + 64).sum::<usize>(),
+            256 + done.notes.len() + outputs.iter().map(|o| o.fields.len() + 64).sum::<usize>(),
         );
         encode::number(&mut bytes, 2 + streams.len() as i64);
         for key in [&*held.lease, &*held.stream]
@@ -168,12 +199,12 @@ impl RedisAck {
         encode::bulk(&mut bytes, &done.notes);
         encode::bulk(&mut bytes, promotion::of(&held.run_id).as_bytes());
         let mut words = 11 + streams.len();
-        for (stream, count, fields) in &outputs {
-            let key = streams.iter().position(|s| s == stream).unwrap_or(0);
+        for output in &outputs {
+            let key = streams.iter().position(|s| *s == output.stream).unwrap_or(0);
             encode::number(&mut bytes, key as i64 + 1);
-            encode::number(&mut bytes, *count as i64);
-            bytes.extend_from_slice(fields);
-            words += 2 + count;
+            encode::number(&mut bytes, output.words as i64);
+            bytes.extend_from_slice(&output.fields);
+            words += 2 + output.words;
         }
         Ok(Some(Call {
             index,
@@ -181,6 +212,7 @@ impl RedisAck {
             words,
             bytes,
             run_id: held.run_id.clone(),
+            far,
         }))
     }
 
@@ -260,8 +292,16 @@ impl RedisAck {
             // A replica that was promoted knows the lease too, with the same owner and epoch: what was delivered out of
             // another history must not even be sent to it.
             let run_id = first.run_id.clone();
-            let (asked, others): (Vec<_>, Vec<_>) = calls.into_iter().partition(|c| c.run_id == run_id);
+            let (near, others): (Vec<_>, Vec<_>) = calls.into_iter().partition(|c| c.run_id == run_id);
             calls = others;
+            let mut asked = Vec::with_capacity(near.len());
+            for mut call in near {
+                match far::store(&self.context, &self.link, &mut call.far).await {
+                    Ok(()) => asked.push(call),
+                    Err(error) if error.is_transient() => calls.push(call),
+                    Err(error) => results[call.index] = Some(Err(error)),
+                }
+            }
             let mut pipeline = Pipeline::new();
             for call in &asked {
                 pipeline.encoded_script(Script::Commit, call.words, call.bytes.clone());
@@ -272,36 +312,39 @@ impl RedisAck {
             if waits {
                 config.durability.add(config.confirm_timeout(), &mut pipeline);
             }
-            match self.link.call_on(&run_id, &pipeline).await {
-                Ok(answers) if !promotion::same(&run_id, &answers.run_id) => {
-                    for call in asked {
-                        let shard = done[call.index].shard;
+            let mut answers = self.link.each_on(&run_id, &pipeline).await;
+            let reply = if waits { answers.pop() } else { None };
+            let durable =
+                reply.is_none_or(|reply| reply.is_ok_and(|a| config.durability.is_enough(&a.value)));
+            let mut fatal = None;
+            for (call, answer) in asked.into_iter().zip(answers) {
+                let shard = done[call.index].shard;
+                match answer {
+                    Ok(answer) if !promotion::same(&run_id, &answer.run_id) => {
                         self.shared.lose(shard);
                         results[call.index] = Some(Err(fenced(&self.topics, shard)));
                     }
-                }
-                Ok(mut answers) => {
-                    let reply = if waits { answers.values.pop() } else { None };
-                    let durable = reply.is_none_or(|reply| config.durability.is_enough(&reply));
-                    for (call, reply) in asked.into_iter().zip(answers.values) {
-                        match self.settle(&done[call.index], call.sequence, &reply) {
-                            // Made again, it is a duplicate that is waited for.
-                            Some(Ok(())) if !durable => calls.push(call),
-                            Some(result) => results[call.index] = Some(result),
-                            None => calls.push(call),
-                        }
+                    Ok(answer) => match self.settle(&done[call.index], call.sequence, &answer.value) {
+                        // Made again, it is a duplicate that is waited for.
+                        Some(Ok(())) if !durable => calls.push(call),
+                        Some(result) => results[call.index] = Some(result),
+                        None => calls.push(call),
+                    },
+                    Err(error) if error.is_transient() => {
+                        tracing::debug!(group = %self.group, %error, "commit is sent again");
+                        calls.push(call);
                     }
-                }
-                Err(error) if error.is_transient() => {
-                    tracing::debug!(group = %self.group, %error, "commit is sent again");
-                    calls.extend(asked);
-                }
-                Err(error) => {
-                    for call in asked.into_iter().chain(calls) {
+                    Err(error) => {
                         results[call.index] = Some(Err(error.duplicate()));
+                        fatal = Some(error);
                     }
-                    return;
                 }
+            }
+            if let Some(error) = fatal {
+                for call in calls {
+                    results[call.index] = Some(Err(error.duplicate()));
+                }
+                return;
             }
             if calls.is_empty() {
                 return;

@@ -7,7 +7,7 @@ use crate::{
     wire::{Link, Pipeline, Value},
 };
 use bus_core::Result;
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 /// What one subscription knows of the history that it has seen.
 #[derive(Debug, Default)]
@@ -17,19 +17,27 @@ pub(crate) struct History {
 }
 
 impl History {
-    /// The server may have another history now: what was read has to be compared with it.
-    pub(super) fn remember(&mut self, shared: &Shared) {
+    /// The server of a partition may have another history now: what was read has to be compared with it.
+    pub(super) fn remember(&mut self, shared: &Shared, key: (u32, u32)) {
         let mut state = shared.lock();
-        self.read.append(&mut state.read);
-        for (key, held) in &state.held {
-            if let Some(read) = held.read {
-                self.read.insert(*key, read);
-            }
-        }
+        let before = state.read.remove(&key);
+        let read = state.held.get(&key).and_then(|held| held.read).or(before);
+        self.read.extend(read.map(|read| (key, read)));
+    }
+
+    /// Whether a partition is still to be compared.
+    pub(super) fn is_open(&self, key: (u32, u32)) -> bool {
+        self.read.contains_key(&key)
     }
 
     /// Compares. What is gone is kept beside the lease: who owns the partition, now or later, is told of it there.
-    pub(super) async fn look(&mut self, link: &Link, group: &str, topics: &[Watched]) -> Result<()> {
+    pub(super) async fn look(
+        &mut self,
+        link: &Link,
+        limit: Duration,
+        group: &str,
+        topics: &[Watched],
+    ) -> Result<()> {
         if self.read.is_empty() {
             return Ok(());
         }
@@ -50,16 +58,24 @@ impl History {
             );
             asked.push(((*topic, *partition), &watched.info.name, *read));
         }
-        let replies = if asked.is_empty() {
-            Vec::new()
-        } else {
-            link.call(&pipeline).await?.values
-        };
-        for ((key, topic, read), reply) in asked.into_iter().zip(replies) {
-            gone(&link.check(reply)?, topic, key.1, read);
+        let asked_of: Vec<_> = asked.iter().map(|(key, ..)| *key).collect();
+        self.read.retain(|key, _| asked_of.contains(key));
+        if asked.is_empty() {
+            return Ok(());
         }
-        self.read.clear();
-        Ok(())
+        let mut failed = Ok(());
+        let answers = link.each(&pipeline, limit).await;
+        for ((key, topic, read), answer) in asked.into_iter().zip(answers) {
+            match answer.and_then(|answer| link.check(answer.value)) {
+                Ok(reply) => {
+                    gone(&reply, topic, key.1, read);
+                    self.read.remove(&key);
+                }
+                // It is asked again, and the partition not acquired before.
+                Err(error) => failed = Err(error),
+            }
+        }
+        failed
     }
 }
 

@@ -53,7 +53,8 @@ async fn group_member(
             .enumerate()
             .map(|(i, info)| Watched::new(i as u32, info.clone(), &group))
             .collect(),
-        run_id: None,
+        runs: Vec::new(),
+        places: Default::default(),
         history: History::default(),
     };
     let ack = RedisAck::new(
@@ -62,6 +63,7 @@ async fn group_member(
         Some(member.clone()),
         group.clone(),
         source.topics.clone(),
+        source.exactly_once,
     );
     let subscriber = RedisSubscriber {
         reader: Reader::new(context.clone()),
@@ -96,7 +98,7 @@ async fn fix_start(context: &Context, group: &str, info: &TopicInfo, start: &Sta
             &[group.as_bytes(), id.as_bytes()],
         );
     }
-    for (partition, reply) in link.call(&pipeline).await?.values.into_iter().enumerate() {
+    for (partition, reply) in link.call(&pipeline).await?.into_iter().enumerate() {
         let reply = link.check(reply)?;
         match reply.at(0).text() {
             Some("OK" | "EXISTS") => {}
@@ -129,7 +131,7 @@ async fn fix_start(context: &Context, group: &str, info: &TopicInfo, start: &Sta
     let partitions = info.partitions.to_string();
     let words = [&b"HSET"[..], info.name.as_bytes(), partitions.as_bytes()];
     pipeline.script(Script::Register, &[registry.as_bytes()], &words);
-    for reply in link.call(&pipeline).await?.values {
+    for reply in link.call(&pipeline).await? {
         link.check(reply)?;
     }
     Ok(())
@@ -182,6 +184,7 @@ async fn everyone(
         None,
         "".into(),
         source.topics.clone(),
+        source.exactly_once,
     );
     let subscriber = RedisSubscriber {
         reader: Reader::new(context.clone()),

@@ -12,10 +12,11 @@ use crate::{
     janitor::Janitor,
     keys,
     scripts::Script,
-    wire::{Link, Pipeline, Value, promotion},
+    wire::{Link, Node, Pipeline, Value, promotion},
 };
 use bus_core::{ErrorKind, Event, Name, Result, Shard};
 use std::{
+    collections::BTreeMap,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -35,7 +36,9 @@ pub(crate) struct Keeper {
     pub(crate) group: Name,
     pub(crate) member: String,
     pub(crate) topics: Vec<Watched>,
-    pub(crate) run_id: Option<Arc<str>>,
+    /// The run of each node, and where each partition was: another of either may be another history.
+    pub(crate) runs: Vec<(Node, Arc<str>)>,
+    pub(crate) places: BTreeMap<(u32, u32), (Node, Arc<str>)>,
     pub(crate) history: History,
 }
 
@@ -90,41 +93,78 @@ impl Keeper {
         TICK.max(Duration::from_millis(u64::from(partitions))).min(third)
     }
 
+    /// How long one node may take, so that the others' leases are renewed all the same.
+    pub(super) fn limit(&self) -> Duration {
+        let share = match self.context.topology.nodes().len() {
+            0 | 1 => 2,
+            _ => 4,
+        };
+        let config = &self.context.config;
+        config.connect_timeout.min(config.ttl / share)
+    }
+
     /// One look around; whether to look again at once.
     async fn round(&mut self) -> Result<bool> {
         let sent = Instant::now();
         let (asks, pipeline) = self.ask(sent).await;
-        let limit = self
-            .context
-            .config
-            .connect_timeout
-            .min(self.context.config.ttl / 2);
-        let answers = self.link.call_within(&pipeline, limit).await?;
-        if self
-            .run_id
-            .as_ref()
-            .is_some_and(|known| !promotion::same(known, &answers.run_id))
+        let limit = self.limit();
+        let answers = self.link.each(&pipeline, limit).await;
+        let (mut failed, mut answered) = (None, false);
+        let mut told = Vec::new();
+        for (ask, answer) in asks
+            .into_iter()
+            .map(Some)
+            .chain(std::iter::repeat_with(|| None))
+            .zip(answers)
         {
-            // Its history may have gone back: nothing of before holds, not even our own leases.
-            tracing::warn!(group = %self.group, address = %self.context.config.address(), "the server was restarted or replaced, partitions are acquired anew");
-            self.run_id = Some(answers.run_id);
-            self.history.remember(&self.shared);
-            self.lose_all();
-            return Ok(true);
+            match answer {
+                Ok(answer) => {
+                    self.ran(&answer.node, &answer.run_id);
+                    answered = true;
+                    told.extend(ask.map(|ask| (ask, answer.value)));
+                }
+                Err(error) => failed = Some(error),
+            }
         }
-        self.run_id = Some(answers.run_id);
-        self.history.look(&self.link, &self.group, &self.topics).await?;
-        let mut live = vec![Vec::new(); self.topics.len()];
-        for (ask, reply) in asks.iter().zip(answers.values) {
-            let reply = self.link.check(reply)?;
-            match *ask {
-                Ask::Members(topic) => live[topic] = members(&reply),
+        let moved = self.moved();
+        if !moved.is_empty() {
+            // Its history may have gone back: nothing of before holds there, not even our own leases.
+            tracing::warn!(group = %self.group, address = %self.context.config.address(), partitions = ?moved, "the server was restarted or replaced, partitions are acquired anew");
+            for key in &moved {
+                self.history.remember(&self.shared, *key);
+                self.lose_one(*key);
+            }
+        }
+        match self
+            .history
+            .look(&self.link, limit, &self.group, &self.topics)
+            .await
+        {
+            Err(error) if error.is_transient() => failed = Some(error),
+            result => result?,
+        }
+        let mut live = vec![None; self.topics.len()];
+        for (ask, reply) in told {
+            let reply = match self.link.check(reply) {
+                Err(error) if error.is_transient() => {
+                    failed = Some(error);
+                    continue;
+                }
+                reply => reply?,
+            };
+            match ask {
+                Ask::Members(topic) => live[topic] = Some(members(&reply)),
                 Ask::Descriptor(topic) => self.descriptor(topic, &reply).await?,
                 Ask::Renew(shard) => self.renewed(shard, sent, &reply),
+                Ask::Lease(topic, partition) if moved.contains(&(self.topics[topic].index, partition)) => {}
                 Ask::Lease(topic, partition) => self.topics[topic].sight(partition, &reply, sent),
             }
         }
+        if !moved.is_empty() {
+            return Ok(true);
+        }
         for (topic, live) in live.iter().enumerate() {
+            let Some(live) = live else { continue };
             if !self.topics[topic].lost {
                 self.share(topic, live).await?;
             }
@@ -133,7 +173,44 @@ impl Keeper {
         for topic in self.topics.iter().filter(|t| !t.lost) {
             Janitor::uses(&self.context, &topic.info);
         }
-        Ok(false)
+        match failed {
+            // What one node does not answer must not slow down the rest.
+            Some(error) if answered => {
+                tracing::debug!(group = %self.group, %error, "part of a lease round failed");
+                Ok(false)
+            }
+            failed => failed.map_or(Ok(false), Err),
+        }
+    }
+
+    /// A node answered, in this run.
+    fn ran(&mut self, node: &Node, run_id: &Arc<str>) {
+        match self.runs.iter_mut().find(|(known, _)| known == node) {
+            Some((_, known)) => *known = run_id.clone(),
+            None => self.runs.push((node.clone(), run_id.clone())),
+        }
+    }
+
+    /// The partitions that are on another node now, or behind another history of it.
+    fn moved(&mut self) -> Vec<(u32, u32)> {
+        let mut moved = Vec::new();
+        for topic in self.topics.iter().filter(|t| !t.lost) {
+            for (partition, stream) in topic.streams.iter().enumerate() {
+                let (key, node) = (
+                    (topic.index, partition as u32),
+                    self.context.topology.node_of(stream.as_bytes()),
+                );
+                let Some((_, run_id)) = self.runs.iter().find(|(known, _)| *known == node) else {
+                    continue;
+                };
+                if let Some((before, known)) = self.places.insert(key, (node.clone(), run_id.clone()))
+                    && (before != node || !promotion::same(&known, run_id))
+                {
+                    moved.push(key);
+                }
+            }
+        }
+        moved
     }
 
     async fn ask(&mut self, now: Instant) -> (Vec<Ask>, Pipeline) {
@@ -252,8 +329,15 @@ impl Keeper {
         }
         drop(state);
         self.shared.wake.notify_one();
-        for topic in &mut self.topics {
-            topic.forget_sightings();
+    }
+
+    fn lose_one(&mut self, key: (u32, u32)) {
+        let shard = self.shared.lock().held.get(&key).map(|held| held.shard);
+        if let Some(shard) = shard {
+            self.shared.lose(shard);
+        }
+        if let Some(topic) = self.topics.iter_mut().find(|t| t.index == key.0) {
+            topic.forget_sighting(key.1);
         }
     }
 
@@ -272,7 +356,8 @@ impl Keeper {
             let table = keys::members(&self.group, &topic.info.name);
             pipeline.add(&[b"HDEL", table.as_bytes(), self.member.as_bytes()]);
         }
-        if let Err(error) = self.link.call(&pipeline).await {
+        let answers = self.link.each(&pipeline, self.limit()).await;
+        if let Some(Err(error)) = answers.iter().find(|answer| answer.is_err()) {
             tracing::warn!(group = %self.group, %error, "left the group without saying so, its partitions are free after the ttl");
         }
     }

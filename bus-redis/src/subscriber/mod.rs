@@ -1,7 +1,10 @@
 //! A subscription: the subscriber that reads, the task that keeps leases, the acks.
 
 mod ack;
+mod cursor;
 mod decode;
+mod far;
+mod feed;
 mod gained;
 mod history;
 mod join;
@@ -125,13 +128,13 @@ impl RedisSubscriber {
         earliest
     }
 
-    /// Compares what was read with what was removed, while no reply is on its way.
+    /// Compares what was read with what was removed, where no reply is on its way.
     fn compare(&mut self, events: &mut Vec<Event>) {
-        if self.reader.is_reading() {
-            return;
-        }
         let mut state = self.shared.lock();
         for held in state.held.values_mut() {
+            if self.reader.is_reading(held.shard) {
+                continue;
+            }
             let Some(next) = self.reader.next(held.shard) else {
                 continue;
             };
@@ -180,14 +183,8 @@ impl RedisSubscriber {
         ];
         pipeline.script(Script::Seek, &keys, &words);
         let sent = Instant::now();
-        let answers = self.context.link.call(&pipeline).await?;
-        let reply = self.context.link.check(
-            answers
-                .values
-                .into_iter()
-                .next()
-                .unwrap_or(crate::wire::Value::Nil),
-        )?;
+        let answer = self.context.link.answers(&pipeline).await?.remove(0);
+        let reply = self.context.link.check(answer.value)?;
         self.shared.lose(shard);
         match reply.at(0).text() {
             Some("OK") => {
@@ -196,7 +193,7 @@ impl RedisSubscriber {
                     topic: self.topics[shard.topic as usize].clone(),
                     stream,
                     lease,
-                    run_id: answers.run_id,
+                    run_id: answer.run_id,
                     counting,
                 };
                 let shard = Shard { epoch, ..shard };

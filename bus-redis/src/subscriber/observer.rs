@@ -12,9 +12,9 @@ use crate::{
     scripts::Script,
     start,
     topics::TopicInfo,
-    wire::{Pipeline, promotion},
+    wire::{Pipeline, Value, promotion},
 };
-use bus_core::{Event, Name, Result, Shard, Start};
+use bus_core::{Error, Event, Name, Result, Shard, Start};
 use bytes::Bytes;
 use std::{
     sync::Arc,
@@ -27,11 +27,11 @@ const LOOK: Duration = Duration::from_secs(1);
 pub(crate) async fn look_at(context: &Context, info: &TopicInfo, stream: Arc<str>) -> Result<Option<Found>> {
     let mut pipeline = Pipeline::new();
     pipeline.script(Script::Facts, &[stream.as_bytes()], &[]);
-    let mut answers = context.link.call(&pipeline).await?;
-    let reply = context.link.check(answers.values.remove(0))?;
+    let answer = context.link.answers(&pipeline).await?.remove(0);
+    let reply = context.link.check(answer.value)?;
     Ok(Facts::read(&reply, 1).map(|facts| Found {
         stream,
-        run_id: answers.run_id,
+        run_id: answer.run_id,
         facts,
         counting: !info.compact,
     }))
@@ -152,29 +152,48 @@ impl Observer {
                 pipeline.script(Script::Facts, &[seen.stream.as_bytes()], &[]);
             }
             let link = &self.context.link;
-            let answers = link.call(&pipeline).await?;
-            let values: Result<Vec<_>> = answers.values.into_iter().map(|v| link.check(v)).collect();
-            let values = values?;
-            let same = match values[0].at(0).text() {
+            let limit = self.context.config.connect_timeout;
+            // What one node does not answer says nothing of the others.
+            let answers = link.each(&pipeline, limit).await.into_iter();
+            let mut answers = answers.map(|answer| {
+                let answer = answer?;
+                Ok::<_, Error>((answer.run_id, link.check(answer.value)?))
+            });
+            let descriptor = answers.next().transpose()?.map(|(_, told)| told);
+            let descriptor = descriptor.unwrap_or(Value::Nil);
+            let same = match descriptor.at(0).text() {
                 None => info.id.is_empty(),
                 Some(id) => id == info.id || info.id.is_empty(),
             };
-            if !same || values[1..].iter().any(|v| v.at(0).text() == Some("GONE")) {
+            let answers: Vec<_> = answers.collect();
+            let gone = |answer: &Result<(_, Value)>| {
+                answer
+                    .as_ref()
+                    .is_ok_and(|(_, told)| told.at(0).text() == Some("GONE"))
+            };
+            if !same || answers.iter().any(gone) {
                 self.lost(index, &info.name);
                 continue;
             }
-            for (seen, reply) in held.iter().zip(&values[1..]) {
-                let Some(facts) = Facts::read(reply, 1) else {
+            for (seen, answer) in held.iter().zip(answers) {
+                let (run_id, reply) = match answer {
+                    Ok(answer) => answer,
+                    Err(error) => {
+                        tracing::debug!(topic = &*info.name, %error, "look at a partition failed");
+                        continue;
+                    }
+                };
+                let Some(facts) = Facts::read(&reply, 1) else {
                     continue;
                 };
-                if !promotion::same(&seen.run_id, &answers.run_id) {
-                    self.reopen(&info, seen, answers.run_id.clone(), facts).await?;
+                if !promotion::same(&seen.run_id, &run_id) {
+                    self.reopen(&info, seen, run_id, facts).await?;
                 } else if let Some(held) = self.shared.lock().get(seen.shard) {
                     held.saw(Some(facts));
                 }
             }
             self.shared.wake.notify_one();
-            if values[0]
+            if descriptor
                 .at(1)
                 .int()
                 .is_some_and(|p| p > i64::from(info.partitions))
@@ -192,7 +211,7 @@ impl Observer {
             let mut pipeline = Pipeline::new();
             history::compare(&mut pipeline, &[seen.stream.as_bytes()], read, info.compact, "");
             let link = &self.context.link;
-            let reply = link.check(link.call(&pipeline).await?.values.remove(0))?;
+            let reply = link.check(link.call(&pipeline).await?.remove(0))?;
             gone = history::gone(&reply, &info.name, seen.shard.partition, read);
         }
         let found = Found {

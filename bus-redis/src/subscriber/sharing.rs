@@ -41,6 +41,7 @@ impl Keeper {
                 let key = (watched.index, partition);
                 if !state.held.contains_key(&key)
                     && !state.released.contains_key(&key)
+                    && !self.history.is_open(key)
                     && watched.takeable(partition, &self.member, now)
                 {
                     free.push(partition);
@@ -97,18 +98,29 @@ impl Keeper {
             pipeline.script(Script::Acquire, &keys, &words);
         }
         let sent = Instant::now();
-        let answers = self.link.call(&pipeline).await?;
-        for (partition, reply) in partitions.iter().zip(answers.values) {
-            let reply = self.link.check(reply)?;
+        let mut failed = Ok(());
+        for (partition, answer) in partitions
+            .iter()
+            .zip(self.link.each(&pipeline, self.limit()).await)
+        {
+            let checked = answer.and_then(|a| Ok((a.run_id, self.link.check(a.value)?)));
+            let (run_id, reply) = match checked {
+                Ok(answer) => answer,
+                // What the others have answered is ours all the same.
+                Err(error) => {
+                    failed = Err(error);
+                    continue;
+                }
+            };
             self.topics[topic].sightings[*partition as usize] = None;
             match reply.at(0).text() {
-                Some("OK") => self.acquired(topic, *partition, sent, &answers.run_id, &reply),
+                Some("OK") => self.acquired(topic, *partition, sent, &run_id, &reply),
                 Some("GONE") => self.topic_lost(topic),
                 Some("NOGROUP") => return Err(self.group_lost(topic, *partition)),
                 _ => {}
             }
         }
-        Ok(())
+        failed
     }
 
     /// The group was destroyed together with what is known of it: where it was is lost, and nobody guesses.

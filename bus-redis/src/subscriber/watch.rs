@@ -88,8 +88,10 @@ impl Watched {
         })
     }
     /// After a change of the server's history what was seen proves nothing.
-    pub(crate) fn forget_sightings(&mut self) {
-        self.sightings.iter_mut().for_each(|seen| *seen = None);
+    pub(crate) fn forget_sighting(&mut self, partition: u32) {
+        if let Some(seen) = self.sightings.get_mut(partition as usize) {
+            *seen = None;
+        }
     }
 }
 

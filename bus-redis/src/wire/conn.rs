@@ -1,6 +1,6 @@
 //! One connection: commands go into a buffer, replies are read out of one.
 
-use super::{Pipeline, Stream, Topology, Value, encode, promotion};
+use super::{Node, Pipeline, Stream, Topology, Value, encode, promotion};
 use crate::{
     RedisConfig,
     error::{broken, classify, silent, unexpected},
@@ -53,11 +53,14 @@ pub(crate) struct Conn {
 
 impl Conn {
     /// Connects, authenticates and learns which server this is; within `connect_timeout`.
-    pub(crate) async fn open(topology: &Topology, role: &str) -> Result<Self> {
+    pub(crate) async fn open(topology: &Topology, node: &Node, role: &str) -> Result<Self> {
         let config = topology.config();
-        match timeout(config.connect_timeout, topology.dial(role)).await {
+        match timeout(config.connect_timeout, topology.dial(node, role)).await {
             Ok(result) => result,
-            Err(_) => Err(silent(&config.address())),
+            Err(_) => {
+                topology.doubt();
+                Err(silent(&config.address()))
+            }
         }
     }
 

@@ -5,7 +5,7 @@
 //! - [`up`], [`down`] and [`status`] own one *shared* server of each [`Kind`]. Shared servers outlive the process
 //!   that started them; whoever finds one running uses it. [`shared`] hands out a single one.
 //! - [`Kafka::start`], [`Redis::start`] and [`SchemaRegistry::start`] start a *private* server that belongs to the caller: it can be killed,
-//!   paused and restarted, and is gone when its guard is dropped. [`KafkaCluster`], [`RedisPair`] and
+//!   paused and restarted, and is gone when its guard is dropped. [`KafkaCluster`], [`RedisCluster`], [`RedisPair`] and
 //!   [`RedisSentinels`] are several of them together; a [`Clock`] jumps, a [`Disk`] fills up, and a Redis can lose its power.
 //!
 //! A shared server is, in this order: the one named by the environment ([`Kind::variable`]); a container, where a
@@ -51,7 +51,8 @@ pub use install::{kafka_libs, kcat, openssl, python, redis_server, valgrind};
 pub use kind::Kind;
 pub use native::{
     Daemon, Disk, Fsync, Kafka, KafkaCluster, KafkaListener, KafkaOperation, KafkaOptions, KafkaPartition,
-    KafkaResource, Redis, RedisOptions, RedisPair, RedisSentinels, RedisVersion, SchemaRegistry, sweep,
+    KafkaResource, Redis, RedisCluster, RedisOptions, RedisPair, RedisSentinels, RedisVersion,
+    SchemaRegistry, sweep,
 };
 pub use paths::target_dir;
 pub use preload::Clock;

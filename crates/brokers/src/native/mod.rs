@@ -13,7 +13,7 @@ pub use kafka::{
     Kafka, KafkaCluster, KafkaListener, KafkaOperation, KafkaOptions, KafkaPartition, KafkaResource,
 };
 pub use place::sweep;
-pub use redis::{Fsync, Redis, RedisOptions, RedisPair, RedisSentinels, RedisVersion};
+pub use redis::{Fsync, Redis, RedisCluster, RedisOptions, RedisPair, RedisSentinels, RedisVersion};
 
 #[cfg(feature = "docker")]
 pub(crate) use kafka::Listeners;

@@ -38,11 +38,15 @@ pub struct RedisOptions {
     args: Vec<OsString>,
     pub(super) password: Option<String>,
     pub(super) tls: Option<Tls>,
+    /// Servers find each other at their TLS ports.
+    pub(super) tls_between: bool,
     pub(super) clock: Option<Clock>,
     pub(super) disk: Option<u32>,
     pub(super) power_loss: bool,
     /// What it watches as a sentinel, and how many of them have to agree.
     watched: Option<(String, SocketAddr, usize)>,
+    /// A node of a cluster, which needs a second port.
+    pub(super) cluster: bool,
 }
 
 /// What a TLS port shows and asks for.
@@ -88,6 +92,14 @@ impl RedisOptions {
         self
     }
 
+    /// Several servers speak TLS with each other too: replicas and sentinels with their primary, the nodes of a cluster. They
+    /// then name each other's TLS ports to clients. Of use with [`tls`](Self::tls) only.
+    pub fn tls_between(mut self) -> Self {
+        self.tls_between = true;
+        self.setting("tls-replication", "yes")
+            .setting("tls-cluster", "yes")
+    }
+
     /// Gives the `default` user a password.
     pub fn password(mut self, password: &str) -> Self {
         self.password = Some(password.to_owned());
@@ -124,6 +136,13 @@ impl RedisOptions {
         self
     }
 
+    /// Makes it a node of a cluster, which finds it gone after two seconds without a word of it.
+    pub(super) fn cluster(mut self) -> Self {
+        self.cluster = true;
+        self.setting("cluster-enabled", "yes")
+            .setting("cluster-node-timeout", "2000")
+    }
+
     /// Puts it under a wall clock that can be moved.
     pub fn clock(mut self, clock: &Clock) -> Self {
         self.clock = Some(clock.clone());
@@ -154,11 +173,28 @@ impl RedisOptions {
         ))
     }
 
+    fn tls_words(&self, port: Option<u16>) -> Vec<OsString> {
+        let (Some(tls), Some(port)) = (&self.tls, port) else {
+            return Vec::new();
+        };
+        let mut words: Vec<OsString> = vec!["--tls-port".into(), port.to_string().into()];
+        words.extend(["--tls-auth-clients", "no"].map(Into::into));
+        for (name, file) in [
+            ("--tls-ca-cert-file", &tls.authority),
+            ("--tls-cert-file", &tls.server.certificate),
+            ("--tls-key-file", &tls.server.key),
+        ] {
+            words.extend([name.into(), file.clone().into_os_string()]);
+        }
+        words
+    }
+
     pub(super) fn words(self, port: u16, tls_port: Option<u16>, data: &Path) -> Vec<OsString> {
         if self.watched.is_some() {
             let mut words = vec![data.join(SENTINEL_FILE).into(), "--sentinel".into()];
             // As a word of its own: this is how the process is recognized.
             words.extend(["--dir".into(), data.into()]);
+            words.extend(self.tls_words(tls_port));
             words.extend(self.args);
             return words;
         }
@@ -192,18 +228,7 @@ impl RedisOptions {
         if let Some(password) = &self.password {
             words.extend(["--requirepass", password].map(Into::into));
         }
-        if let (Some(tls), Some(port)) = (&self.tls, tls_port) {
-            words.extend(["--tls-auth-clients", "no", "--tls-port", &port.to_string()].map(OsString::from));
-            words.extend([
-                "--tls-ca-cert-file".into(),
-                tls.authority.clone().into_os_string(),
-            ]);
-            words.extend([
-                "--tls-cert-file".into(),
-                tls.server.certificate.clone().into_os_string(),
-            ]);
-            words.extend(["--tls-key-file".into(), tls.server.key.clone().into_os_string()]);
-        }
+        words.extend(self.tls_words(tls_port));
         if self.power_loss {
             words.extend(["--auto-aof-rewrite-percentage", "0"].map(Into::into));
         }

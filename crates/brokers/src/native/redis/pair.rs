@@ -41,7 +41,7 @@ impl RedisPair {
         link: impl FnOnce(SocketAddr) -> std::io::Result<SocketAddr>,
     ) -> Result<Self> {
         let first = Redis::start(options.clone())?;
-        let at = link(first.socket()).doing(|| "starting a proxy between two Redises".into())?;
+        let at = link(first.peer).doing(|| "starting a proxy between two Redises".into())?;
         let second = Redis::start(options.replica_of(at))?;
         let pair = Self { first, second };
         pair.wait_in_sync(COPY)?;
@@ -104,7 +104,7 @@ impl RedisPair {
     ///
     /// When it does not answer.
     pub fn demote_first(&self) -> Result<()> {
-        let at = self.second.socket();
+        let at = self.second.peer;
         let (host, port) = (at.ip().to_string(), at.port().to_string());
         self.first.ask(&["REPLICAOF", &host, &port]).map(drop)
     }

@@ -26,7 +26,7 @@ impl RedisSentinels {
     ///
     /// When one does not come up, or they do not find what they look for.
     pub fn start(name: &str, pair: &RedisPair, options: RedisOptions) -> Result<Self> {
-        let start = |_| Redis::start(options.clone().sentinel_of(name, pair.first.socket(), 2));
+        let start = |_| Redis::start(options.clone().sentinel_of(name, pair.first.peer, 2));
         let sentinels = (0..3).map(start).collect::<Result<Vec<_>>>()?;
         let all = Self {
             sentinels,
@@ -64,7 +64,7 @@ impl RedisSentinels {
 
     /// The hosts of a URL: `127.0.0.1:port,127.0.0.1:port,127.0.0.1:port`.
     pub fn hosts(&self) -> String {
-        let hosts: Vec<String> = self.sentinels.iter().map(|s| s.socket().to_string()).collect();
+        let hosts: Vec<String> = self.sentinels.iter().map(|s| s.peer.to_string()).collect();
         hosts.join(",")
     }
 }

@@ -19,6 +19,10 @@ pub struct Redis {
     socket: SocketAddr,
     tls_socket: Option<SocketAddr>,
     password: Option<String>,
+    /// What other servers, and whoever is sent on by them, find it at.
+    pub(super) peer: SocketAddr,
+    /// Where the other nodes of a cluster reach it.
+    pub(super) bus: Option<u16>,
     synced: Option<Synced>,
 }
 
@@ -30,7 +34,7 @@ impl Redis {
     ///
     /// When the server cannot be installed or does not come up.
     pub fn start(options: RedisOptions) -> Result<Self> {
-        let ports = 1 + usize::from(options.tls.is_some());
+        let ports = 1 + usize::from(options.tls.is_some()) + usize::from(options.cluster);
         Self::start_at(Place::private(ports)?, options)
     }
 
@@ -46,16 +50,28 @@ impl Redis {
         };
         let synced = options.power_loss.then(|| Synced::new(&place.dir)).transpose()?;
         let environment = environment(options.clock.as_ref(), synced.as_ref());
+        let bus = options
+            .cluster
+            .then(|| place.socket(1 + usize::from(options.tls.is_some())).port());
         let (url, socket) = (format!("redis://{}", place.address(0)), place.socket(0));
         let tls_socket = options.tls.as_ref().map(|_| place.socket(1));
+        let peer = tls_socket.filter(|_| options.tls_between).unwrap_or(socket);
         let password = options.password.clone();
         if let Some(text) = options.file(socket.port(), &data) {
             let file = data.join(SENTINEL_FILE);
             std::fs::write(&file, text).doing(|| format!("writing {}", file.display()))?;
         }
+        let tls_port = tls_socket.map(|socket| socket.port());
         let launch = Launch {
             program,
-            args: options.words(socket.port(), tls_socket.map(|socket| socket.port()), &data),
+            args: match bus {
+                None => options.words(socket.port(), tls_port, &data),
+                Some(bus) => {
+                    options
+                        .setting("cluster-port", &bus.to_string())
+                        .words(socket.port(), tls_port, &data)
+                }
+            },
             environment,
             dir: place.dir.clone(),
             marker: data.display().to_string(),
@@ -69,6 +85,8 @@ impl Redis {
             socket,
             tls_socket,
             password,
+            peer,
+            bus,
             synced,
         })
     }
