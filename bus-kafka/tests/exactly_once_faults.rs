@@ -120,7 +120,7 @@ async fn a_chain_with_kills_and_late_ends_passes_everything_on() {
             .push(Rule::hold_request(Filter::kafka([END]), 0.12, late, Late::HungUp));
         faults.rules.push(Rule::drop_reply(Filter::kafka(all), 0.01));
     });
-    chain::chain(lab.kafka.clone(), 900, 8, Duration::from_secs(200)).await;
+    chain::chain(lab.kafka.clone(), 900, 8, Duration::from_secs(600)).await;
     let counters = lab.proxy.counters();
     assert!(
         counters.held_requests > 20 && counters.dropped_replies > 5,

@@ -28,7 +28,11 @@ async fn positions_that_arrive_late_are_nobodys() {
         .unwrap()
         .unwrap();
     proxy.set_upstream(server.address());
-    let kafka = Kafka::connect(KafkaConfig::new(proxy.address())).await.unwrap();
+    // The broker ends no transaction and no session by itself meanwhile.
+    let config = KafkaConfig::new(proxy.address())
+        .session_timeout(SESSION)
+        .transaction_timeout(Duration::from_secs(60));
+    let kafka = Kafka::connect(config).await.unwrap();
     let (input, output, group) = (topic(&kafka, 1).await, topic(&kafka, 1).await, unique("g"));
     let texts = (0..3).map(|i| Message::new(format!("{i}"))).collect();
     publish(&kafka, &input, texts).await;

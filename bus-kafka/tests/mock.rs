@@ -3,6 +3,7 @@
 
 mod common;
 
+use bus_brokers::Awake;
 use bus_core::{Backend, ErrorKind, Message, Outcome, Start, Unsent};
 use bus_kafka::{Kafka, KafkaConfig};
 use common::*;
@@ -129,7 +130,7 @@ async fn close_is_bounded_with_the_broker_down() {
     let begun = Instant::now();
     member.subscriber.close().await.unwrap();
     reader.subscriber.close().await.unwrap();
-    assert!(begun.elapsed() < Duration::from_secs(12), "{:?}", begun.elapsed());
+    assert!(begun.elapsed() < Duration::from_secs(30), "{:?}", begun.elapsed());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -152,7 +153,11 @@ async fn a_broker_that_comes_back_is_used_again() {
     assert!(pending.await.iter().all(Result::is_ok));
     member.until_records(3).await;
     assert_eq!(member.payloads(), ["0", "1", "2"]);
-    kafka.health().unwrap();
+    let deadline = Instant::now() + SOON;
+    while let Err(error) = kafka.health() {
+        assert!(Instant::now() < deadline, "{error}");
+        tokio::task::yield_now().await;
+    }
     member.subscriber.close().await.unwrap();
 }
 
@@ -181,7 +186,7 @@ async fn a_deadline_that_passes_is_not_ok_and_what_follows_is() {
     }
     // Nothing is known about the topic, and nobody answers: the same deadline.
     mock.broker_down(1).unwrap();
-    let begun = Instant::now();
+    let begun = Awake::begin();
     let unsent = publisher
         .publish_batch("other", texts(0..1))
         .await
@@ -202,8 +207,7 @@ async fn what_is_behind_a_failed_message_is_stopped() {
     let kafka = Kafka::connect(config).await.unwrap();
     let publisher = kafka.publisher().await.unwrap();
     assert!(is_stored(&publisher.publish_batch("t", texts(0..1)).await[0]));
-    mock.broker_round_trip_time(1, Duration::from_millis(300))
-        .unwrap();
+    mock.broker_round_trip_time(1, Duration::from_secs(2)).unwrap();
     mock.request_errors(RDKafkaApiKey::Produce, &[Code::RD_KAFKA_RESP_ERR_INVALID_RECORD]);
     let mut pending = vec![publisher.publish_batch("t", texts(1..2))];
     for i in 2..20 {

@@ -111,7 +111,7 @@ async fn a_broker_that_is_down_is_a_passing_failure() {
     mock.broker_down(1).unwrap();
     let begun = Instant::now();
     let error = commit(&member, 2).await.unwrap_err();
-    assert!(begun.elapsed() < Duration::from_secs(12), "{:?}", begun.elapsed());
+    assert!(begun.elapsed() < Duration::from_secs(30), "{:?}", begun.elapsed());
     assert!(
         error.is_transient() || error.kind() == ErrorKind::Fenced,
         "{error}"
@@ -129,7 +129,7 @@ async fn a_broker_that_is_down_is_a_passing_failure() {
     let begun = Instant::now();
     mock.broker_down(1).unwrap();
     member.subscriber.close().await.unwrap();
-    assert!(begun.elapsed() < Duration::from_secs(12), "{:?}", begun.elapsed());
+    assert!(begun.elapsed() < Duration::from_secs(30), "{:?}", begun.elapsed());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -4,7 +4,7 @@
 mod common;
 
 use bus_core::{Backend, Bytes, Done, Start, TopicSpec};
-use bus_kafka::{Kafka, KafkaConfig};
+use bus_kafka::Kafka;
 use bus_proxy::{Filter, Late, Rule};
 use common::{lab::Lab, *};
 use rdkafka::{
@@ -13,7 +13,7 @@ use rdkafka::{
 };
 use std::time::{Duration, Instant};
 
-const ASK: Duration = Duration::from_secs(5);
+const ASK: Duration = Duration::from_secs(60);
 /// OffsetFetch.
 const STORED: [i16; 1] = [9];
 /// Metadata: what topics there are.
@@ -166,13 +166,13 @@ async fn a_topic_that_cannot_be_looked_at_is_told() {
         assert!(Instant::now() < deadline, "{error}");
     }
 
-    let config = KafkaConfig::new(lab.proxy.address()).client_id("blind");
+    let config = lab.config().client_id("blind");
     let kafka = Kafka::connect(config).await.unwrap();
     let from = |keys: [i16; 1]| Filter::kafka(keys).containing("blind");
-    let asked = lab.proxy.delay_next_request(from(STORED), Duration::from_secs(1));
+    let asked = lab.proxy.delay_next_request(from(STORED), Duration::from_secs(5));
     let mut member = Member::join(&kafka, source(&topic, &group, Start::Earliest)).await;
     assert!(asked.begun().await);
-    let hold = Rule::hold_request(from(TOPICS), 1.0, Duration::from_secs(60), Late::Waiting);
+    let hold = Rule::hold_request(from(TOPICS), 1.0, 2 * SOON, Late::Waiting);
     lab.proxy.change(|faults| faults.rules.push(hold));
     let told = || kafka.health().err().map(|error| error.to_string());
     let deadline = Instant::now() + SOON;

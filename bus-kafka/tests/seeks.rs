@@ -4,7 +4,7 @@
 mod common;
 
 use bus_core::{Event, Start};
-use bus_kafka::{Kafka, KafkaConfig};
+use bus_kafka::Kafka;
 use bus_proxy::{Filter, Late, Rule};
 use common::{lab::Lab, *};
 use std::time::{Duration, Instant};
@@ -27,7 +27,7 @@ async fn a_seek_whose_partition_leaves_is_told_to_have_failed() {
     let lab = Lab::start().await;
     let (topic, group) = (topic(&lab.kafka, 2).await, unique("g"));
     publish(&lab.kafka, &topic, numbered(20, 2)).await;
-    let config = KafkaConfig::new(lab.proxy.address()).client_id("first");
+    let config = lab.config().client_id("first");
     let kafka = Kafka::connect(config).await.unwrap();
     let mut first = Member::join(&kafka, source(&topic, &group, Start::Earliest)).await;
     first.until_owned(2).await;
@@ -41,7 +41,7 @@ async fn a_seek_whose_partition_leaves_is_told_to_have_failed() {
     let slow = Rule::hold_request(
         Filter::kafka(LOOK_UP).containing("first"),
         1.0,
-        Duration::from_secs(60),
+        2 * SOON,
         Late::Waiting,
     );
     lab.proxy.change(|faults| faults.rules.push(slow));
@@ -59,9 +59,10 @@ async fn a_seek_whose_partition_leaves_is_told_to_have_failed() {
     let (moved, position) = second.owned.iter().map(|(p, of)| (*p, of.1)).next().unwrap();
     assert_eq!(position, STORED, "nothing was stored by the seek");
     first.until("being told", |m| has_failed(m, moved)).await;
+    // It leaves on a connection that lives: else it would be in the group until its session is over.
+    second.subscriber.close().await.unwrap();
     lab.proxy.change(|faults| faults.rules.clear());
     lab.proxy.reset();
-    second.subscriber.close().await.unwrap();
 
     first.until_owned(2).await;
     assert_eq!(first.owned[&moved].1, STORED);

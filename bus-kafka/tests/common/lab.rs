@@ -1,6 +1,6 @@
 //! A broker of one's own behind a proxy.
 
-use super::log;
+use super::{SESSION, log};
 use bus_brokers::KafkaOptions;
 use bus_kafka::{Kafka, KafkaConfig};
 use bus_proxy::{Protocol, Proxy};
@@ -22,7 +22,7 @@ impl Lab {
             .unwrap()
             .unwrap();
         proxy.set_upstream(server.address());
-        let kafka = Kafka::connect(KafkaConfig::new(proxy.address())).await.unwrap();
+        let kafka = Kafka::connect(config(&proxy)).await.unwrap();
         Self {
             proxy,
             kafka: Arc::new(kafka),
@@ -34,4 +34,13 @@ impl Lab {
     pub(crate) fn direct(&self) -> &str {
         self.server.inner_address()
     }
+
+    /// For other connections through the proxy.
+    pub(crate) fn config(&self) -> KafkaConfig {
+        config(&self.proxy)
+    }
+}
+
+fn config(proxy: &Proxy) -> KafkaConfig {
+    KafkaConfig::new(proxy.address()).session_timeout(SESSION)
 }

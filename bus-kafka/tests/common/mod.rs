@@ -25,8 +25,12 @@ pub(crate) fn brokers() -> String {
     std::env::var("BUS_TEST_KAFKA").expect("set BUS_TEST_KAFKA or run `cargo xtask test`")
 }
 
+/// Brokers put out whoever is silent for so long. It is more than a machine stands still; who tests what comes of it sets
+/// a shorter one.
+pub(crate) const SESSION: Duration = Duration::from_secs(20);
+
 pub(crate) fn config() -> KafkaConfig {
-    KafkaConfig::new(brokers())
+    KafkaConfig::new(brokers()).session_timeout(SESSION)
 }
 
 /// Logs to standard error what `RUST_LOG` asks for.

@@ -8,6 +8,8 @@
 //!   paused and restarted, and is gone when its guard is dropped. [`KafkaCluster`], [`RedisCluster`], [`RedisPair`] and
 //!   [`RedisSentinels`] are several of them together; a [`Clock`] jumps, a [`Disk`] fills up, and a Redis can lose its power.
 //!
+//! [`Awake`] is a clock for the bounds of tests: it leaves out the pauses of the machine.
+//!
 //! A shared server is, in this order: the one named by the environment ([`Kind::variable`]); a container, where a
 //! Docker engine answers and the feature `docker` is on; a child process on a free port of 127.0.0.1 with its data
 //! under `target/brokers/`. Whatever is missing for the last is installed where that needs no question, and is an
@@ -21,6 +23,7 @@
 #[doc = include_str!("../README.md")]
 struct Readme;
 
+mod awake;
 mod certificates;
 #[cfg(feature = "docker")]
 mod docker;
@@ -44,6 +47,7 @@ mod server;
 mod shared;
 mod wait;
 
+pub use awake::Awake;
 pub use certificates::{Authority, Certificate};
 pub use engine::docker_engine_answers;
 pub use error::{Error, Result};

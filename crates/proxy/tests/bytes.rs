@@ -3,6 +3,7 @@
 
 mod common;
 
+use bus_brokers::Awake;
 use bus_proxy::{Protocol, Proxy};
 use common::{Client, Server, until};
 use std::time::Duration;
@@ -50,22 +51,29 @@ async fn a_delay_delays_and_keeps_the_order() {
     let took = sent.elapsed();
     assert!(took >= Duration::from_millis(105), "{took:?}");
     proxy.heal();
-    let sent = Instant::now();
-    client.send("x").await;
-    client.read(1).await;
-    assert!(sent.elapsed() < Duration::from_millis(100), "it was healed");
+    // One quick answer is proof: a busy machine makes pauses of its own, and no faults take time away.
+    let deadline = Instant::now() + common::DEADLINE;
+    loop {
+        let sent = Instant::now();
+        client.send("x").await;
+        client.read(1).await;
+        if sent.elapsed() < Duration::from_millis(100) {
+            break;
+        }
+        assert!(Instant::now() < deadline, "it was not healed");
+    }
 }
 
 #[tokio::test]
 async fn a_slow_link_is_as_slow_as_it_says() {
     let (_server, proxy, mut client) = through().await;
     proxy.change(|f| f.to_client.rate = Some(20_000));
-    let sent = Instant::now();
+    let (sent, awake) = (Instant::now(), Awake::begin());
     client.send(vec![b'x'; 10_000]).await;
     client.read(10_000).await;
-    let took = sent.elapsed();
+    let took = (sent.elapsed(), awake.elapsed());
     assert!(
-        (Duration::from_millis(450)..Duration::from_secs(5)).contains(&took),
+        took.0 >= Duration::from_millis(450) && took.1 < Duration::from_secs(5),
         "{took:?}"
     );
 }
@@ -118,12 +126,12 @@ async fn a_reset_is_a_reset_and_new_connections_are_taken() {
 async fn connections_die_after_their_lifetime() {
     let (_server, proxy, mut live) = through().await;
     let range = Duration::from_millis(100)..=Duration::from_millis(200);
-    proxy.change(|f| f.lifetime = Some(range.clone()));
     let since = Instant::now();
+    proxy.change(|f| f.lifetime = Some(range.clone()));
     assert!(!live.rest().await.1);
     assert!(since.elapsed() >= *range.start());
-    let mut new = Client::connect(&proxy.address()).await;
     let since = Instant::now();
+    let mut new = Client::connect(&proxy.address()).await;
     // Another change does not give it a new life.
     tokio::time::sleep(Duration::from_millis(90)).await;
     proxy.change(|f| f.to_client.delay = Duration::from_millis(1));
