@@ -19,6 +19,7 @@ async fn main() -> ExitCode {
         publishers: 100,
         rate: 20,
         duration: Duration::from_secs(60 * minutes),
+        least: 0,
     };
     println!("{plan:?}");
     let report = common::full::run(plan).await;

@@ -73,7 +73,7 @@ async fn what_does_not_reach_its_replicas_is_unknown_and_never_ok() {
         }
     })
     .await;
-    let settings = "durability=replicas(1)&publish.timeout=3s&connect.timeout=2s";
+    let settings = "durability=replicas(1)&publish.timeout=12s&connect.timeout=8s";
     let backend = Redis::connect_url(&format!("{}?{settings}", primary.url()))
         .await
         .unwrap();

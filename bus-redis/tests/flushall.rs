@@ -15,7 +15,7 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 const PARTITIONS: u32 = 4;
 
 async fn connect(server: &Server) -> Redis {
-    Redis::connect_url(&format!("{}?ttl=2s", server.url()))
+    Redis::connect_url(&format!("{}?ttl=9s", server.url()))
         .await
         .unwrap()
 }

@@ -59,7 +59,7 @@ impl Lost {
     }
 }
 
-const TTL: Duration = Duration::from_secs(2);
+const TTL: Duration = Duration::from_secs(5);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn who_owns_the_partition_and_who_gains_it_is_told_what_another_had_read() {

@@ -17,12 +17,13 @@ async fn publishers_that_come_and_go_and_a_dead_group_do_not_fill_a_server() {
         publishers: 20,
         rate: 200,
         duration: Duration::from_secs(15),
+        least: 45_000,
     })
     .await;
     assert!(report.errors.is_empty(), "{report:?}");
     // Several times as much as there is room for went through.
     assert!(report.published > 40_000, "{report:?}");
-    assert!(report.longest_gap < Duration::from_secs(3), "{report:?}");
+    assert!(report.longest_gap < Duration::from_secs(10), "{report:?}");
     assert!(report.memory_peak < 32 << 20, "{report:?}");
 }
 
@@ -30,7 +31,7 @@ async fn publishers_that_come_and_go_and_a_dead_group_do_not_fill_a_server() {
 async fn an_abandoned_group_is_named_holds_nothing_back_and_is_told_what_it_missed() {
     let config = config()
         .retention(Duration::from_millis(1))
-        .abandoned_after(Duration::from_secs(2))
+        .abandoned_after(Duration::from_secs(6))
         .ttl(Duration::from_millis(500));
     let backend = Redis::connect(config).await.unwrap();
     let (admin, topic, name) = (backend.admin(), unique("orders"), unique("g"));
@@ -122,7 +123,7 @@ async fn a_full_server_takes_new_members_commits_and_releases() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_server_holds_publishers_back_and_lets_consumers_go_on() {
     let server = Server::start(&["--maxmemory", "8mb", "--maxmemory-policy", "noeviction"]);
-    let (backend, topic) = server.with_topic("?publish.timeout=2s").await;
+    let (backend, topic) = server.with_topic("?publish.timeout=10s").await;
     let publisher = backend.publisher().await.unwrap();
     let mut stored = 0;
     let refused = loop {

@@ -201,13 +201,13 @@ async fn a_read_that_arrives_late_is_told_too() {
     pair.wait_in_sync(DEADLINE).unwrap();
     pair.promote_second().unwrap();
     // The read behind the one that brings these follows it at once.
-    let late = proxy.delay_next_request(Filter::redis(["XREAD"]), Duration::from_secs(2));
+    let late = proxy.delay_next_request(Filter::redis(["XREAD"]), Duration::from_secs(6));
     let lost = publish(&publisher, &topic, numbered(5, 10)).await;
     tail.until(|m| m.records.len() == 10).await;
     // Who looks at the topic beside the reads would find it out too, and take the shard from them.
     proxy.change(|faults| {
         let look = Filter::redis(["HMGET"]);
-        let hold = Rule::hold_request(look, 1.0, Duration::from_secs(5), Late::Waiting);
+        let hold = Rule::hold_request(look, 1.0, Duration::from_secs(12), Late::Waiting);
         faults.rules.push(hold);
     });
     tail.during(there_and_back(&pair)).await;

@@ -3,6 +3,7 @@
 
 mod common;
 
+use bus_brokers::Awake;
 use bus_core::{Backend, ErrorKind, Message, Outcome, Receipt, Scope, Start, Unsent};
 use bus_proxy::{Filter, Proxy};
 use bus_redis::{Redis, RedisConfig};
@@ -163,7 +164,7 @@ async fn a_server_that_is_gone_fails_a_publish_at_its_deadline_and_close_is_boun
     let mut member = Member::join(&backend, group(&topic, &unique("g"))).await;
     member.until(|m| m.records.len() == 1).await;
     server.kill();
-    let started = Instant::now();
+    let started = Awake::begin();
     let outcomes = in_time(publisher.publish_batch(&topic, vec![Message::new("y"), Message::new("z")])).await;
     assert!(
         outcomes.iter().all(|o| kind(o).0 == ErrorKind::Timeout),
@@ -180,7 +181,7 @@ async fn a_server_that_is_gone_fails_a_publish_at_its_deadline_and_close_is_boun
         "{text}"
     );
     assert!(backend.health().is_err());
-    let started = Instant::now();
+    let started = Awake::begin();
     in_time(member.subscriber.close()).await.unwrap();
     in_time(publisher.close()).await.unwrap();
     assert!(
@@ -214,7 +215,7 @@ async fn a_restart_of_the_server_is_survived_by_both_sides() {
     assert_eq!(member.payloads(), ["0", "1"]);
     // Its own lease does not have to run out.
     assert!(
-        killed.elapsed() < Duration::from_secs(30),
+        killed.elapsed() < Duration::from_secs(55),
         "{:?}",
         killed.elapsed()
     );

@@ -15,7 +15,8 @@ fn number(server: &Server, field: &str) -> u64 {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_is_a_replica_for_a_while_holds_everybody_back() {
     let server = Server::start(&[]);
-    let (backend, topic) = server.with_topic("?ttl=2s").await;
+    // Its leases outlive the moment in which nothing may be told.
+    let (backend, topic) = server.with_topic("?ttl=9s").await;
     let publisher = backend.publisher().await.unwrap();
     let mut member = Member::join(&backend, group(&topic, &unique("g"))).await;
     publish(&publisher, &topic, vec![Message::new("0")]).await;
@@ -146,8 +147,8 @@ async fn a_server_that_loads_its_data_is_waited_for() {
     publish(&publisher, &topic, vec![Message::new("0")]).await;
     member.until(|m| m.records.len() == 1).await;
     member.commit_all().await;
-    // Two seconds of it.
-    let () = server.command(&["DEBUG", "POPULATE", "2000", "filler"]);
+    // Six seconds of it.
+    let () = server.command(&["DEBUG", "POPULATE", "6000", "filler"]);
     let () = server.command(&["SAVE"]);
     server.kill();
     let pending = publisher.publish_batch(&topic, vec![Message::new("1")]);

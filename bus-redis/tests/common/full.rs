@@ -1,6 +1,7 @@
 //! A small server that many publishers fill, while a dead group and the publishers' own markers try to keep it full.
 
 use super::{member::Member, server::Server, *};
+use bus_brokers::Awake;
 use bus_core::TopicSpec;
 use parking_lot::Mutex;
 use std::time::Instant;
@@ -15,6 +16,8 @@ pub struct Plan {
     /// Messages of 1 KiB a second and publisher.
     pub rate: usize,
     pub duration: Duration,
+    /// It goes on for up to two minutes more, until so many messages were published: a slow machine takes longer.
+    pub least: u64,
 }
 
 /// What came of it.
@@ -24,7 +27,7 @@ pub struct Report {
     pub errors: Vec<String>,
     /// Publishers that came and went.
     pub lives: u64,
-    /// The longest time in which nothing was stored.
+    /// The longest time in which nothing was stored and the process was awake.
     pub longest_gap: Duration,
     /// Bytes, by the server's own account.
     pub memory_peak: u64,
@@ -36,7 +39,8 @@ pub struct Report {
 
 struct Tally {
     report: Report,
-    last: Instant,
+    awake: Awake,
+    last: Duration,
 }
 
 /// Runs it on a private server.
@@ -62,17 +66,18 @@ pub async fn run(plan: Plan) -> Report {
 
     let tally = Arc::new(Mutex::new(Tally {
         report: Report::default(),
-        last: Instant::now(),
+        awake: Awake::begin(),
+        last: Duration::ZERO,
     }));
-    let end = Instant::now() + plan.duration;
+    let begun = Instant::now();
     let publishers: Vec<_> = (0..plan.publishers)
         .map(|number| {
             tokio::spawn(lives(
                 number,
-                plan.rate,
+                plan.clone(),
+                begun,
                 url.clone(),
                 topic.clone(),
-                end,
                 tally.clone(),
             ))
         })
@@ -91,10 +96,22 @@ pub async fn run(plan: Plan) -> Report {
 }
 
 /// One publisher after the other. Every second one is killed: its runtime goes, and with it whoever would clean up.
-async fn lives(number: usize, rate: usize, url: String, topic: Name, end: Instant, tally: Arc<Mutex<Tally>>) {
+async fn lives(
+    number: usize,
+    plan: Plan,
+    begun: Instant,
+    url: String,
+    topic: Name,
+    tally: Arc<Mutex<Tally>>,
+) {
     let mut life = number;
-    while Instant::now() < end {
-        let one = one_life(2 + life % 5, rate, url.clone(), topic.clone(), tally.clone());
+    let goes_on = || {
+        let too_few = tally.lock().report.published < plan.least;
+        let longer = Duration::from_secs(if too_few { 120 } else { 0 });
+        begun.elapsed() < plan.duration + longer
+    };
+    while goes_on() {
+        let one = one_life(2 + life % 5, plan.rate, url.clone(), topic.clone(), tally.clone());
         if life.is_multiple_of(2) {
             one.await.close().await.unwrap();
         } else {
@@ -124,7 +141,8 @@ async fn one_life(
             match outcome {
                 Ok(_) => {
                     tally.report.published += 1;
-                    let gap = std::mem::replace(&mut tally.last, Instant::now()).elapsed();
+                    let now = tally.awake.elapsed();
+                    let gap = now - std::mem::replace(&mut tally.last, now);
                     tally.report.longest_gap = tally.report.longest_gap.max(gap);
                 }
                 Err(unsent) => tally.report.errors.push(unsent.to_string()),
