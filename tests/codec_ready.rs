@@ -231,7 +231,7 @@ async fn many_records_ask_once() {
         seen.sort();
         seen.dedup();
         assert_eq!(seen.len(), 300);
-        soon("the end", control.drain(Duration::from_secs(5)))
+        soon("the end", control.drain(Duration::from_secs(30)))
             .await
             .unwrap();
         running.await.unwrap().unwrap();
@@ -309,7 +309,7 @@ async fn a_drain_does_not_wait_for_what_waits() {
             .await
             .unwrap();
         assert!(
-            begun.elapsed() < Duration::from_secs(15),
+            begun.elapsed() < Duration::from_secs(25),
             "{bus:?} {:?}",
             begun.elapsed()
         );

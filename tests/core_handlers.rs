@@ -271,7 +271,7 @@ async fn everything_comes_through_without_a_timer() {
         }
         let what = format!("{keys} keys, {in_flight} in flight, {concurrency} at a time");
         let _ = soon(&what, done.acquire_many(MESSAGES)).await.unwrap();
-        soon(&what, control.drain(Duration::from_secs(5))).await.unwrap();
+        soon(&what, control.drain(Duration::from_secs(30))).await.unwrap();
         soon(&what, handling).await.unwrap().unwrap();
     }
 }

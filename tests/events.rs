@@ -60,7 +60,7 @@ async fn batches_and_enqueued_messages_are_events_too_each_with_its_own_id() {
     let outcomes = bus.publish_batch("t", vec![like.clone(), like.clone()]).await;
     assert!(outcomes.iter().all(|o| matches!(o, Ok(Outcome::Stored(_)))));
     bus.enqueue("t", like).await.unwrap();
-    bus.flush(Duration::from_secs(5)).await.unwrap();
+    bus.flush(Duration::from_secs(60)).await.unwrap();
     let mut ids = Vec::new();
     for record in read(&bus, "t", 3).await {
         let envelope = Envelope::read(&record).unwrap();
@@ -227,7 +227,7 @@ async fn relay(State(relay): State<Relay>, Payload(n): Payload<u32>, attempt: At
     bus.enqueue(&out, Message::new("1").event("enqueued"))
         .await
         .unwrap();
-    bus.flush(Duration::from_secs(10)).await.unwrap();
+    bus.flush(Duration::from_secs(60)).await.unwrap();
     bus.publish_bytes(&out, "1").await.unwrap();
     detached(async { bus.publish(&*out, &n).event("detached").await })
         .await
@@ -325,7 +325,7 @@ async fn outputs_of_an_ack_carry_what_their_message_does() {
     assert_eq!(envelope.causation_id.as_deref(), Some("id-1"));
     assert_eq!(envelope.source.as_deref(), Some("forwarder"));
     assert!(envelope.id.is_some_and(|id| id != "id-1"));
-    running.drain(Duration::from_secs(10)).await.unwrap();
+    running.drain(Duration::from_secs(60)).await.unwrap();
 }
 
 #[tokio::test]

@@ -8,10 +8,11 @@ mod http;
 mod program;
 
 use bus::{Bus, Bytes, Raw, Record, Start, Topic};
+use bus_brokers::Awake;
 use http::Http;
 use program::{Program, example, unique};
 use rustix::process::Signal;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 const SERVICES: [&str; 3] = ["web", "trend-svr", "rec-svr"];
 
@@ -252,7 +253,7 @@ fn closed_port() -> u16 {
 
 /// The shop opens without its bus, and one warning says where that was looked for.
 fn without_a_broker(shop: &Shop, address: &str) {
-    let begun = Instant::now();
+    let begun = Awake::begin();
     let program = shop.run(&["web"]);
     let mut web = web(&program);
     for _ in 0..3 {

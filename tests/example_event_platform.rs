@@ -6,9 +6,10 @@
 mod program;
 
 use bus::{Bus, Raw, Topic};
+use bus_brokers::Awake;
 use program::{Program, example, unique};
 use rustix::process::Signal;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 const PRINTED: &str = r#"== settings
 kafka_bootstrap_servers = b1.example.com:9093,b2.example.com:9093
@@ -49,15 +50,25 @@ fn started(url: &str, suffix: &str, command: &[&str]) -> Program {
     Program::start(program)
 }
 
-fn tour(url: &str) {
-    let suffix = unique("");
-    let (code, printed, logged) = started(url, &suffix, &[]).ends();
-    assert_eq!(code, Some(0), "{url}: {}", logged.join("\n"));
-    assert_eq!(printed.join("\n").replace(&suffix, ""), PRINTED, "{url}");
-    assert!(
-        !(printed.join("") + &logged.join("")).contains("a-secret"),
-        "the password is shown"
-    );
+/// It prints when it was called in whole seconds, and a machine that stands still for one of them adds to it: what is
+/// wrong is wrong each time. How long the tour took that was right.
+fn tour(url: &str) -> Duration {
+    let mut tries = 0;
+    loop {
+        let (suffix, begun) = (unique(""), Awake::begin());
+        let (code, printed, logged) = started(url, &suffix, &[]).ends();
+        assert_eq!(code, Some(0), "{url}: {}", logged.join("\n"));
+        assert!(
+            !(printed.join("") + &logged.join("")).contains("a-secret"),
+            "the password is shown"
+        );
+        tries += 1;
+        let printed = printed.join("\n").replace(&suffix, "");
+        if printed == PRINTED {
+            return begun.elapsed();
+        }
+        assert!(tries < 3, "{url}, thrice: {printed}");
+    }
 }
 
 /// A worker by its name: a task that comes in has its result, and what is asked to stop stops.
@@ -85,10 +96,9 @@ async fn one_worker(url: &str) {
 
 #[test]
 fn the_tour_takes_no_time_on_memory() {
-    let begun = Instant::now();
-    tour("memory://");
+    let took = tour("memory://");
     // On a broker it waits for seven seconds.
-    assert!(begun.elapsed() < Duration::from_secs(7), "{:?}", begun.elapsed());
+    assert!(took < Duration::from_secs(7), "{took:?}");
 }
 
 #[test]
@@ -146,7 +156,7 @@ mod kafka {
 mod redis {
     use super::*;
     use ::redis::{Connection, cmd};
-    use std::{collections::HashMap, thread::sleep};
+    use std::{collections::HashMap, thread::sleep, time::Instant};
 
     #[test]
     fn the_tour() {

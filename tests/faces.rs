@@ -14,7 +14,7 @@ use bus::{
 use serde_json::{Value, json};
 use std::{future::IntoFuture, time::Duration};
 
-const GRACE: Duration = Duration::from_secs(10);
+const GRACE: Duration = Duration::from_secs(60);
 
 /// Writes down what it is given, by topic, and passes it on.
 #[derive(Clone)]

@@ -22,7 +22,7 @@ use std::{
 };
 use tokio::{sync::Semaphore, time::Instant};
 
-const GRACE: Duration = Duration::from_secs(10);
+const GRACE: Duration = Duration::from_secs(60);
 
 #[derive(Clone)]
 struct App {

@@ -14,7 +14,7 @@ use bus::{
 };
 use std::{future::IntoFuture, time::Duration};
 
-const GRACE: Duration = Duration::from_secs(10);
+const GRACE: Duration = Duration::from_secs(60);
 
 async fn double(Payload(n): Payload<u32>) -> Reply<u32> {
     assert_ne!(n, 13, "thirteen");

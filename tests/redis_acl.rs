@@ -6,7 +6,7 @@ mod logs;
 mod secured;
 
 use bus::{Bus, Error, ErrorKind, Settings, backend::Redis, backend::RedisConfig, settings::Sources};
-use bus_brokers::{Redis as Server, RedisOptions};
+use bus_brokers::{Awake, Redis as Server, RedisOptions};
 use folder::Folder;
 use logs::Logs;
 use secured::{PATIENCE, eventually, is_refused, refused, topic, works};
@@ -274,7 +274,7 @@ async fn a_new_password_is_handed_in_by_the_application() {
     let silent = RedisConfig::from_url(&url(&server, "anna@"))
         .unwrap()
         .password_from(std::future::pending);
-    let asked = std::time::Instant::now();
+    let asked = Awake::begin();
     let error = Redis::connect(silent).await.unwrap_err();
     assert!(
         error == ErrorKind::Unavailable && asked.elapsed() < Duration::from_secs(4),

@@ -93,7 +93,7 @@ async fn who_may_not_register_must_find_it() {
         .await
         .unwrap();
     // A failure is everybody's for a moment only.
-    let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(60);
     while let Err(unsent) = bus.publish(&orders, &order(2)).await {
         assert!(tokio::time::Instant::now() < deadline, "{unsent}");
         tokio::time::sleep(Duration::from_millis(20)).await;
@@ -132,19 +132,19 @@ async fn the_next_url_is_asked_where_one_is_away() {
         .unwrap();
     assert_eq!((first.count(""), second.count("")), (1, 1));
     let slow = Front::before(&server).await;
-    slow.slow(Duration::from_secs(20));
+    slow.slow(Duration::from_secs(60));
     let urls = format!("{},{}", slow.url(), first.url());
     let hasty = Registry::config(urls)
-        .timeout(Duration::from_millis(300))
+        .timeout(Duration::from_secs(3))
         .build()
         .unwrap();
     let begun = std::time::Instant::now();
     hasty.register(&subject, &Schema::avro("\"int\"")).await.unwrap();
-    assert!(begun.elapsed() < Duration::from_secs(10));
+    assert!(begun.elapsed() < Duration::from_secs(30));
     first.down(true);
     let error = hasty.latest(&subject).await.unwrap_err();
     assert!(
-        error.is_transient() && error.message().contains(&first.url()) && error.message().contains("300ms"),
+        error.is_transient() && error.message().contains(&first.url()) && error.message().contains("3s"),
         "{error}"
     );
     passed(&server, "failover");

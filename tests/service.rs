@@ -15,7 +15,7 @@ use bus::{
 use serde_json::{Value, json};
 use std::{sync::Arc, time::Duration};
 
-const GRACE: Duration = Duration::from_secs(10);
+const GRACE: Duration = Duration::from_secs(60);
 const SOON: Duration = Duration::from_secs(30);
 
 async fn answer() -> Reply<Value> {

@@ -309,7 +309,8 @@ async fn handlers_of_what_was_acknowledged_before_are_waited_for() {
     let running = before.start(&bus).await.unwrap();
     bus.publish(&NUMBERS, &1).await.unwrap();
     begun.acquire().await.unwrap().forget();
-    let short = settle(&bus).within(Duration::from_millis(300));
+    // As long as what was acknowledged may take to be stored.
+    let short = settle(&bus).within(Duration::from_secs(5));
     let error = short.await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Timeout, "{error}");
     assert!(
@@ -357,7 +358,7 @@ async fn what_is_left_to_do_is_named() {
     settle(&bus).within(PATIENCE).await.unwrap();
     let one = bus.publish(&NUMBERS, &1).partition(2);
     let error = settle(&bus)
-        .within(Duration::from_secs(2))
+        .within(Duration::from_secs(5))
         .after(one)
         .await
         .unwrap_err();

@@ -15,7 +15,7 @@ use bus::{
 use serde_json::{Value, json};
 use std::time::{Duration, SystemTime};
 
-const GRACE: Duration = Duration::from_secs(10);
+const GRACE: Duration = Duration::from_secs(60);
 const SOON: Duration = Duration::from_secs(30);
 /// Of the payload `"x"`, quotes included.
 const X: &str = "ba2df4903a2c14e86dc3bcca58911b44ac1d2514b7227bf6eb08cfb978f55a1b";

@@ -2,6 +2,7 @@
 #![allow(dead_code)]
 
 use bus::{Bus, Error, ErrorKind, Outcome, Raw, Topic};
+use bus_brokers::Awake;
 use std::{
     future::Future,
     time::{Duration, Instant},
@@ -11,7 +12,7 @@ use uuid::Uuid;
 /// What is known must be told at once: far less than any timeout of a connection.
 const AT_ONCE: Duration = Duration::from_secs(3);
 /// How long anything may take.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 const PAGE: &str = include_str!("../../docs/connecting.md");
 
@@ -67,7 +68,7 @@ pub(crate) async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool)
 
 /// The error of a call that must fail, and soon.
 pub(crate) async fn refused<T>(what: &str, call: impl Future<Output = Result<T, Error>>) -> Error {
-    let began = Instant::now();
+    let began = Awake::begin();
     let Err(error) = call.await else {
         panic!("{what}: it was let in");
     };
