@@ -68,15 +68,15 @@ fn ends_are_told_apart(url: &str) {
     consume(url, &topic, &["--idle", "1s", "--group", &group]).exits(3);
     publish(url, &topic, &numbers(2)).exits(0);
     assert_eq!(
-        consume(url, &topic, &["--idle", "2s", "--count", "3"])
+        consume(url, &topic, &["--idle", "10s", "--count", "3"])
             .exits(3)
             .lines()
             .len(),
         2
     );
-    assert_eq!(consume(url, &topic, &["--idle", "2s"]).exits(0).lines().len(), 2);
+    assert_eq!(consume(url, &topic, &["--idle", "10s"]).exits(0).lines().len(), 2);
     assert_eq!(
-        consume(url, &topic, &["--idle", "2s", "--group", &group])
+        consume(url, &topic, &["--idle", "10s", "--group", &group])
             .exits(0)
             .lines()
             .len(),
@@ -122,7 +122,7 @@ fn a_reader_that_goes_away_loses_nothing(url: &str) {
         .unwrap();
     assert_eq!(said, "", "it ends quietly");
     // The pipe took some; what it did not take comes now, each the first time as far as the group knows.
-    let rest = consume(url, &topic, &["--group", &group, "--idle", "3s"])
+    let rest = consume(url, &topic, &["--group", &group, "--idle", "10s"])
         .exits(0)
         .lines();
     assert!(rest.len() > 500 && rest.len() < 1_000, "{}", rest.len());

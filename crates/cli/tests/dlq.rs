@@ -143,7 +143,7 @@ fn a_stopped_replay_is_gone_on_with(url: &str) {
     given_up(url, &topic, &group, 60);
     let left = || dlq(url, &["list", &topic, &group], &[]).exits(0).lines().len();
     // Slow enough to be stopped in the middle.
-    let mut replay = on(url, &["dlq", "replay", &topic, &group, "--rate", "4"]);
+    let mut replay = on(url, &["dlq", "replay", &topic, &group, "--rate", "2"]);
     replay.stdout(Stdio::piped()).stderr(Stdio::null());
     let mut replay = Running::start(replay);
     until("some were replayed", || (left() < 60).then_some(()));
@@ -158,7 +158,7 @@ fn a_stopped_replay_is_gone_on_with(url: &str) {
     assert_eq!(left() as u64, 60 - first_replayed, "what is left after {first}");
     let rest = dlq(url, &["replay", &topic, &group], &[]).exits(0);
     assert_eq!(rest.lines()[0]["replayed"], 60 - first_replayed);
-    let got = consume(url, &topic, &["--group", &group, "--idle", "5s"]).exits(0);
+    let got = consume(url, &topic, &["--group", &group, "--idle", "10s"]).exits(0);
     let expected: BTreeSet<_> = keys.iter().map(|key| format!("of {key}")).collect();
     assert_eq!(values(&got).len(), 60, "each once");
     assert_eq!(values(&got).into_iter().collect::<BTreeSet<_>>(), expected);

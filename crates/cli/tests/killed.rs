@@ -48,7 +48,7 @@ fn killed_in_the_middle(server: &Server) {
         let (url, topic) = (url.clone(), topic.clone());
         std::thread::spawn(move || {
             feed(
-                on(&url, &["publish", &topic, "--json", "--rate", "400"]),
+                on(&url, &["publish", &topic, "--json", "--rate", "100"]),
                 &flights(),
             )
         })

@@ -226,5 +226,5 @@ fn lines_are_published_as_they_come() {
     }
     drop(input);
     assert_eq!(running.ended("the end of input").code(), Some(0));
-    assert!(begin.elapsed() < Duration::from_secs(20));
+    assert!(begin.elapsed() < Duration::from_secs(60));
 }

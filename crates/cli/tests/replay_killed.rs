@@ -41,7 +41,7 @@ fn killed(url: &str, what: &str, words: &[&str]) -> usize {
 
     // Slow enough to be killed in the middle, with some on their way.
     let words = [&["dlq", "replay", &topic, &group][..], words].concat();
-    let mut replay = on(url, &[&words[..], &["--rate", "40"]].concat());
+    let mut replay = on(url, &[&words[..], &["--rate", "8"]].concat());
     replay.stdout(Stdio::null()).stderr(Stdio::null());
     let mut replay = Running::start(replay);
     until("some were replayed", || (left() < LETTERS).then_some(()));
@@ -57,7 +57,7 @@ fn killed(url: &str, what: &str, words: &[&str]) -> usize {
     let line = &rest.lines()[0];
     assert!(line["done"] == true && line["parked"] == 0, "{line}");
     assert_eq!(left(), 0, "what is left after {line}");
-    let got = consume(url, &topic, &["--group", &group, "--idle", "5s"]);
+    let got = consume(url, &topic, &["--group", &group, "--idle", "10s"]);
     let mut copies: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for line in got.lines() {
         let headers = line["headers"].as_array().unwrap();
