@@ -43,12 +43,15 @@ impl Shop {
         Self::new("127.0.0.1:1", Some("memory://".to_owned()))
     }
     fn run(&self, services: &[&str]) -> Program {
+        Program::start(self.command(services))
+    }
+    fn command(&self, services: &[&str]) -> std::process::Command {
         let mut command = example("bookstore");
         command.arg("--config").arg(&self.file).args(services);
         if let Some(url) = &self.url {
             command.args(["--url", url]);
         }
-        Program::start(command)
+        command
     }
     #[cfg(any(feature = "kafka", feature = "redis"))]
     fn bus_url(&self) -> String {
@@ -288,4 +291,58 @@ fn without_redis_a_search_is_answered() {
         &Shop::new("127.0.0.1:1", Some(format!("redis://{address}"))),
         &address,
     );
+}
+
+/// A broker that goes down while the shop is open, and comes back: searches are answered throughout, one warning of the shop says
+/// that (with `told` in it), and what is searched afterwards is told of again.
+#[cfg(any(feature = "kafka", feature = "redis"))]
+fn a_broker_goes_and_comes_back(shop: &Shop, told: &str, broker: &bus_brokers::Daemon) {
+    const UNTOLD: &str = "a search was not told of";
+    let mut command = shop.command(&["web", "trend-svr"]);
+    // What is said of each search, beside the one warning.
+    command.env("RUST_LOG", "info,bus=error,bookstore=debug");
+    let program = Program::start(command);
+    let mut web = web(&program);
+    search(&mut web, "rust");
+    program.prints(1, "trend-svr: rust 1");
+    broker.kill9().unwrap();
+    for _ in 0..3 {
+        assert_eq!(search(&mut web, "rust")[0]["author"], "Steve Klabnik");
+    }
+    program.logs(3, UNTOLD);
+    broker.restart().unwrap();
+    // Until the broker is found again there may be more that nobody is told of.
+    let begun = std::time::Instant::now();
+    while program.printed().iter().all(|line| !line.contains("kafka")) {
+        assert!(begun.elapsed() < program::LIMIT, "{:?}", program.logged());
+        search(&mut web, "kafka");
+        std::thread::sleep(Duration::from_millis(500));
+    }
+    program.signal(Signal::TERM);
+    let (code, _, logged) = program.ends();
+    // A client library may say something of its own beside it.
+    let shops = |line: &&String| line.contains("WARN") && line.contains(UNTOLD);
+    let warnings: Vec<_> = logged.iter().filter(shops).collect();
+    assert_eq!((code, warnings.len()), (Some(0), 1), "{}", logged.join("\n"));
+    assert!(warnings[0].contains(told), "{warnings:?}");
+}
+
+#[test]
+#[cfg(feature = "kafka")]
+fn kafka_goes_and_comes_back() {
+    let kafka = bus_brokers::Kafka::start(bus_brokers::KafkaOptions::new()).unwrap();
+    let address = kafka.address();
+    // Its client does not say which address a message was to go to.
+    let told = "is the broker up, and its address right?";
+    let url = format!("kafka://{address}?delivery.timeout.ms=3000");
+    a_broker_goes_and_comes_back(&Shop::new("127.0.0.1:1", Some(url)), told, &kafka);
+}
+
+#[test]
+#[cfg(feature = "redis")]
+fn redis_goes_and_comes_back() {
+    let redis = bus_brokers::Redis::start(bus_brokers::RedisOptions::new().appendonly(true)).unwrap();
+    let address = redis.url().trim_start_matches("redis://");
+    let url = format!("{}?publish.timeout=3s", redis.url());
+    a_broker_goes_and_comes_back(&Shop::new("127.0.0.1:1", Some(url)), address, &redis);
 }
