@@ -288,6 +288,32 @@ async fn a_producer_that_failed_for_good_is_replaced() {
     publisher.close().await.unwrap();
 }
 
+/// A refusal costs the producer: the neighbours are not to pay for each of them.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_topic_that_may_not_be_written_to_is_left_alone_for_a_moment() {
+    let mock = cluster("t", 1);
+    let kafka = Kafka::connect(config_of(&mock)).await.unwrap();
+    let publisher = kafka.publisher().await.unwrap();
+    let denied = Code::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED;
+    mock.request_errors(RDKafkaApiKey::Produce, &[denied]);
+    // The second would be stored if it were sent.
+    for text in [0..1, 1..2] {
+        let unsent = publisher
+            .publish_batch("t", texts(text))
+            .await
+            .remove(0)
+            .unwrap_err();
+        assert_eq!(unsent.error().kind(), ErrorKind::Denied);
+        assert!(!unsent.is_unknown(), "{unsent}");
+    }
+    let deadline = Instant::now() + SOON;
+    while !is_stored(&publisher.publish_batch("t", texts(2..3)).await[0]) {
+        assert!(Instant::now() < deadline, "rights that are given do not count");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    publisher.close().await.unwrap();
+}
+
 /// Nothing is read of it any more either, and that brings no error by itself.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_topic_that_may_not_be_looked_at_any_more_ends_the_subscription() {

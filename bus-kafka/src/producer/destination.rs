@@ -162,6 +162,11 @@ impl Destination {
             self.refuse(shared, batch, Report::TopicMissing);
             return;
         };
+        if shared.denied.has(&self.name) {
+            let code = Code::TOPIC_AUTHORIZATION;
+            self.refuse(shared, batch, Report::Failed { code, maybe: false });
+            return;
+        }
         let count = batch.messages.len();
         // Counted before, because reports may come at once.
         let before = self.in_flight.fetch_add(count, Ordering::AcqRel);

@@ -1,6 +1,7 @@
 //! Publishing: a message's way from the caller's batch into librdkafka, and its report's way back.
 
 mod deadlines;
+mod denied;
 mod destination;
 mod gate;
 mod outcome;
@@ -21,6 +22,7 @@ use crate::{
     native::{Client, Delivery, Queue, Topic},
 };
 use bus_core::{Error, Message, Name, Outcome, Result, Unsent, partition::Partitioner};
+use denied::Denied;
 use parking_lot::Mutex;
 use std::{
     collections::HashMap,
@@ -66,6 +68,7 @@ struct Shared {
     /// Of a publisher: it fails rather than begin another epoch, and gives up by itself what is beyond its
     /// deadline. A transaction is aborted instead.
     one_epoch: bool,
+    denied: Arc<Denied>,
 }
 
 impl Producer {
@@ -115,6 +118,10 @@ impl Producer {
             stop: AtomicBool::new(false),
             dead: AtomicBool::new(false),
             one_epoch,
+            denied: before
+                .as_ref()
+                .map(|b| b.shared.denied.clone())
+                .unwrap_or_default(),
         });
         let spawn = |name: &str, work: Box<dyn FnOnce() + Send>| {
             std::thread::Builder::new()

@@ -117,7 +117,7 @@ fn deliveries(shared: &Shared, event: &Event<'_>) {
             }
         }
         match report {
-            Report::Failed { code, .. } => failed(destination, code, &mut broken),
+            Report::Failed { code, .. } => failed(shared, destination, code, &mut broken),
             _ => stored = true,
         }
     });
@@ -145,14 +145,15 @@ fn deliveries(shared: &Shared, event: &Event<'_>) {
     shared.reported(total);
 }
 
-fn failed(destination: &Arc<Destination>, code: Code, broken: &mut Vec<Arc<Destination>>) {
+fn failed(shared: &Shared, destination: &Arc<Destination>, code: Code, broken: &mut Vec<Arc<Destination>>) {
     match code {
         Code::PURGE_QUEUE | Code::PURGE_INFLIGHT => {}
         // The whole topic fails in the same way, message by message.
         Code::UNKNOWN_TOPIC_OR_PART | Code::UNKNOWN_TOPIC_LOCAL | Code::UNKNOWN_PARTITION_LOCAL => {
             destination.gone()
         }
-        Code::TOPIC_AUTHORIZATION | Code::CLUSTER_AUTHORIZATION => {}
+        Code::TOPIC_AUTHORIZATION => shared.denied.add(&destination.name),
+        Code::CLUSTER_AUTHORIZATION => {}
         _ => {
             if !broken.iter().any(|d| Arc::ptr_eq(d, destination)) {
                 broken.push(destination.clone());
