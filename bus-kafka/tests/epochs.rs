@@ -7,7 +7,10 @@ use bus_core::{Backend, ErrorKind, Message, Outcome, Pending, Publisher, Result,
 use bus_kafka::{Kafka, KafkaConfig};
 use bus_proxy::Filter;
 use common::{lab::Lab, lines::Lines, *};
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 const PRODUCE: i16 = 0;
 
@@ -90,4 +93,33 @@ async fn what_is_given_up_makes_no_second_copies_of_others() {
     store(&publisher, &two, "after").await;
     assert_eq!(contents(&lab.kafka, &one).await, ["first", "late"]);
     assert_eq!(contents(&lab.kafka, &two).await, ["first", "lost", "after"]);
+}
+
+/// A broker that waits for replicas reads no further on that connection: what lies there is stored when it goes on.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_given_up_and_arrives_late_is_not_behind_what_comes_after_it() {
+    Lines::shared();
+    let lab = Lab::start().await;
+    let config = KafkaConfig::new(lab.proxy.address()).publish_deadline(Duration::from_secs(2));
+    let publisher = Kafka::connect(config).await.unwrap().publisher().await.unwrap();
+    let topic = topic(&lab.kafka, 1).await;
+    store(&publisher, &topic, "first").await;
+    let filter = Filter::kafka([PRODUCE]).containing("late");
+    let strike = lab.proxy.delay_next_request(filter, Duration::from_secs(10));
+    unknown(
+        publisher
+            .publish_batch(&topic, vec![to(0, "late")])
+            .await
+            .remove(0),
+    );
+    let deadline = Instant::now() + Duration::from_secs(90);
+    while let Err(unsent) = publisher
+        .publish_batch(&topic, vec![to(0, "after")])
+        .await
+        .remove(0)
+    {
+        assert!(!unsent.is_unknown() && Instant::now() < deadline, "{unsent}");
+    }
+    assert!(strike.happened().await);
+    assert_eq!(contents(&lab.kafka, &topic).await, ["first", "late", "after"]);
 }

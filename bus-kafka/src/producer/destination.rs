@@ -1,7 +1,7 @@
 //! A topic that is published to: its partitions, and what waits for them to be known.
 
 use super::{
-    GRACE, Producer, Shared,
+    Producer, Shared,
     deadlines::Deadlines,
     gate::{Gates, Pass},
     rules::Rules,
@@ -33,7 +33,7 @@ pub(super) fn look_up(
     before: Option<Arc<Producer>>,
 ) {
     if let Some(before) = before {
-        before.wait(2 * GRACE);
+        before.wait(&shared.stop);
     }
     while let Ok(Some(destination)) = inbox.recv() {
         let _ = destination.look_up(shared, LOOKUP);

@@ -37,6 +37,8 @@ use tokio::sync::Notify;
 
 /// How long a publisher's producer that failed waits for answers to what is under way. What has none then is unknown.
 const GRACE: Duration = Duration::from_secs(2);
+/// How long a request that was given up may still wait in a broker: as long as that waits for replicas before it reads on.
+const LATE: Duration = Duration::from_secs(30);
 /// How often a producer that takes its place looks whether it has them.
 const STEP: Duration = Duration::from_millis(5);
 
@@ -69,6 +71,8 @@ struct Shared {
     /// deadline. A transaction is aborted instead.
     one_epoch: bool,
     denied: Arc<Denied>,
+    /// What came to nothing may still reach a broker until then: it would be stored behind what another producer sends.
+    late: Mutex<Option<Instant>>,
 }
 
 impl Producer {
@@ -122,6 +126,7 @@ impl Producer {
                 .as_ref()
                 .map(|b| b.shared.denied.clone())
                 .unwrap_or_default(),
+            late: Mutex::default(),
         });
         let spawn = |name: &str, work: Box<dyn FnOnce() + Send>| {
             std::thread::Builder::new()
@@ -187,10 +192,11 @@ impl Producer {
         self.shared.in_flight.load(Ordering::Acquire)
     }
 
-    /// Waits until nothing is in flight, for so long. Blocks.
-    fn wait(&self, timeout: Duration) {
-        let deadline = Instant::now() + timeout;
-        while self.in_flight() > 0 && Instant::now() < deadline {
+    /// Waits until nothing is in flight, nor may arrive late; or `stop`. Blocks.
+    fn wait(&self, stop: &AtomicBool) {
+        let deadline = Instant::now() + 2 * GRACE;
+        let late = || self.shared.late.lock().is_some_and(|end| Instant::now() < end);
+        while !stop.load(Ordering::Acquire) && (self.in_flight() > 0 && Instant::now() < deadline || late()) {
             std::thread::sleep(STEP);
         }
     }
@@ -253,6 +259,12 @@ impl Shared {
         ));
         destinations.insert(name, new.clone());
         new
+    }
+
+    /// What is unknown may arrive for so long.
+    fn may_arrive(&self, after: Duration) {
+        let mut late = self.late.lock();
+        *late = Some(late.unwrap_or_else(Instant::now).max(Instant::now() + after));
     }
 
     /// Counts messages down that have their report.

@@ -1,6 +1,6 @@
 //! The thread that reads a producer's reports.
 
-use super::{Destination, GRACE, Shared};
+use super::{Destination, GRACE, LATE, Shared};
 use crate::{
     events,
     native::{Code, Event, Kind, Report, reason},
@@ -72,6 +72,10 @@ fn give_up(shared: &Shared, now: Instant, end: &mut Option<Instant>) {
     let grace = if shared.one_epoch { GRACE } else { Duration::ZERO };
     let end = *end.get_or_insert(now + grace);
     if shared.in_flight.load(Ordering::Acquire) > 0 {
+        if shared.one_epoch && now >= end {
+            // Nobody has answered, and the connection is still there.
+            shared.may_arrive(LATE);
+        }
         // Again and again: what was under way and has no answer waits in the queue then, to be sent again.
         shared.client.purge(now >= end);
     }
@@ -95,7 +99,7 @@ fn handle(shared: &Shared, event: &Event<'_>) {
 fn deliveries(shared: &Shared, event: &Event<'_>) {
     let mut run: Option<(Arc<Destination>, usize)> = None;
     let mut total = 0;
-    let mut stored = false;
+    let (mut stored, mut unknown) = (false, false);
     let mut broken: Vec<Arc<Destination>> = Vec::new();
     let mut proved: Vec<(Arc<Destination>, u32, bool)> = Vec::new();
     event.deliver(|destination, partition, report| {
@@ -117,7 +121,10 @@ fn deliveries(shared: &Shared, event: &Event<'_>) {
             }
         }
         match report {
-            Report::Failed { code, .. } => failed(shared, destination, code, &mut broken),
+            Report::Failed { code, maybe } => {
+                unknown |= maybe;
+                failed(shared, destination, code, &mut broken);
+            }
             _ => stored = true,
         }
     });
@@ -141,6 +148,9 @@ fn deliveries(shared: &Shared, event: &Event<'_>) {
         } else {
             shared.client.purge(false);
         }
+    }
+    if unknown {
+        shared.may_arrive(GRACE);
     }
     shared.reported(total);
 }
