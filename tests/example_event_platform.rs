@@ -20,6 +20,12 @@ kafka_sasl_mechanism = SCRAM-SHA-256
 kafka_sasl_password = ***
 kafka_sasl_username = platform
 kafka_security_protocol = SASL_SSL
+== avro
+com.mycompany.users.UserEvent: [{"name":"user_id","type":"long"},{"name":"action","type":"string"},{"name":"timestamp","type":"string"}]
+com.core.events.Note: [{"name":"text","type":"string"}]
+com.shop.Note: [{"name":"text","type":"string"}]
+020a6c6f67696e28323032342d30312d30315430303a30303a30305a
+User 1 performed login at 2024-01-01T00:00:00Z
 == events
 key user-1: partition 2
 User 1 performed login
@@ -39,6 +45,11 @@ the batch of 5 went at its maximum age
 == concurrency
 8 keys, concurrency 4: 4 in flight"#;
 
+/// What a registry adds: the same event behind the id of the first schema.
+const WITH_REGISTRY: &str = "0000000001020a6c6f67696e28323032342d30312d30315430303a30303a30305a
+User 1 performed login at 2024-01-01T00:00:00Z
+== events";
+
 /// What the application runs.
 const LIST: &str = "  worker TaskWorker\n  worker BatchWorker\n  consume events --group readers\n";
 
@@ -50,13 +61,17 @@ fn started(url: &str, suffix: &str, command: &[&str]) -> Program {
     Program::start(program)
 }
 
+fn tour(url: &str) -> Duration {
+    tour_with(url, &[], PRINTED)
+}
+
 /// It prints when it was called in whole seconds, and a machine that stands still for one of them adds to it: what is
 /// wrong is wrong each time. How long the tour took that was right.
-fn tour(url: &str) -> Duration {
+fn tour_with(url: &str, options: &[&str], expected: &str) -> Duration {
     let mut tries = 0;
     loop {
         let (suffix, begun) = (unique(""), Awake::begin());
-        let (code, printed, logged) = started(url, &suffix, &[]).ends();
+        let (code, printed, logged) = started(url, &suffix, options).ends();
         assert_eq!(code, Some(0), "{url}: {}", logged.join("\n"));
         assert!(
             !(printed.join("") + &logged.join("")).contains("a-secret"),
@@ -64,7 +79,7 @@ fn tour(url: &str) -> Duration {
         );
         tries += 1;
         let printed = printed.join("\n").replace(&suffix, "");
-        if printed == PRINTED {
+        if printed == expected {
             return begun.elapsed();
         }
         assert!(tries < 3, "{url}, thrice: {printed}");
@@ -99,6 +114,21 @@ fn the_tour_takes_no_time_on_memory() {
     let took = tour("memory://");
     // On a broker it waits for seven seconds.
     assert!(took < Duration::from_secs(7), "{took:?}");
+}
+
+/// A registry of its own gives the first schema the id 1.
+#[test]
+fn the_tour_with_a_registry() {
+    let registry = bus_brokers::SchemaRegistry::start().unwrap();
+    let expected = PRINTED.replace("== events", WITH_REGISTRY);
+    let mut urls = vec!["memory://".to_owned()];
+    #[cfg(feature = "kafka")]
+    urls.push(program::server("BUS_TEST_KAFKA"));
+    #[cfg(feature = "redis")]
+    urls.push(program::server("BUS_TEST_REDIS"));
+    for url in urls {
+        tour_with(&url, &["--registry", registry.url()], &expected);
+    }
 }
 
 #[test]

@@ -8,6 +8,8 @@ mod checks;
 mod front;
 #[path = "registry/orders.rs"]
 mod orders;
+#[path = "registry/rule.rs"]
+mod rule;
 #[path = "registry/server.rs"]
 mod server;
 

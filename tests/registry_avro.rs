@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod apps;
+#[path = "registry/rule.rs"]
+mod rule;
 #[path = "registry/server.rs"]
 mod server;
 
@@ -11,8 +13,9 @@ use bus::{
     avro::Schema,
     registry::{self, Naming, Registry, frame},
 };
+use rule::rule;
 use serde::{Deserialize, Serialize};
-use server::{passed, rule, server};
+use server::{passed, server};
 
 /// What happened, in the words of the documentation's example.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, AvroSchema)]

@@ -1,6 +1,7 @@
 //! An event platform: events and their partitions, workers with retries, dead letters and batches, and a command line.
 
 mod app;
+mod avro;
 mod batches;
 mod concurrency;
 mod events;
@@ -22,6 +23,9 @@ struct Options {
     /// Where the bus is
     #[arg(long, default_value = "memory://")]
     url: String,
+    /// Where the schema registry is; without one, events in Avro go without an id of their schema
+    #[arg(long)]
+    registry: Option<String>,
     /// What stands behind every name, so that runs that share a broker do not meet
     #[arg(long, default_value = "")]
     suffix: String,
@@ -65,11 +69,12 @@ async fn run(options: Options) -> Result<Ended, Box<dyn Error>> {
     if !options.command.is_empty() {
         return Ok(app::build(&bus)?.command(options.command).await);
     }
+    settings::show()?;
+    avro::run(&bus, options.registry.as_deref()).await?;
     if options.url.starts_with("memory:") {
         // Nothing outside of this process keeps time with it: a wait is over as soon as everything waits.
         tokio::time::pause();
     }
-    settings::show()?;
     events::run(&bus, url).await?;
     retries::run(&bus).await?;
     batches::run(&bus).await?;

@@ -4,7 +4,8 @@ use super::{
     apps::{every_backend, read, soon, text, unique, until},
     front::Front,
     orders::{Framed, Order, order},
-    server::{rule, server},
+    rule::rule,
+    server::server,
 };
 use bus::{
     Bytes, ErrorKind, Message, Topic,
