@@ -4,7 +4,8 @@
 
 mod message;
 
-use bus::{Codec, Json, MessagePack, Protobuf, Record};
+use apache_avro::{reader::datum::GenericDatumReader, writer::datum::GenericDatumWriter};
+use bus::{Avro, AvroSchema, Codec, Json, MessagePack, Protobuf, Record};
 use bus_core::BatchBuilder;
 use clap::{Parser, ValueEnum};
 use message::{Flight, FlightProto};
@@ -13,6 +14,7 @@ use std::{hint::black_box, sync::Arc};
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Format {
+    Avro,
     Json,
     Msgpack,
     Protobuf,
@@ -43,6 +45,7 @@ struct Arguments {
 fn main() {
     let run = Arguments::parse();
     match run.format {
+        Format::Avro => avro(&run),
         Format::Json => run.with(
             Flight::example(),
             Json,
@@ -62,6 +65,20 @@ fn main() {
             |bytes| FlightProto::decode(bytes).expect("Protobuf"),
         ),
     }
+}
+
+/// Reader and writer of the library are made once: they check the schema, which costs more than a message.
+fn avro(run: &Arguments) {
+    let schema = Flight::avro_schema().expect("a schema");
+    let schema = apache_avro::Schema::parse_str(schema.as_str()).expect("a schema");
+    let writer = GenericDatumWriter::builder(&schema).build().expect("a writer");
+    let reader = GenericDatumReader::builder(&schema).build().expect("a reader");
+    run.with(
+        Flight::example(),
+        Avro::new(),
+        |flight| writer.write_ser_to_vec(flight).expect("Avro"),
+        |mut bytes| reader.read_deser(&mut bytes).expect("Avro"),
+    );
 }
 
 impl Arguments {

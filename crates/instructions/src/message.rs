@@ -1,8 +1,9 @@
 //! What is encoded: a message of the size that most have, with the types that most use.
 
+use bus::AvroSchema;
 use serde::{Deserialize, Serialize};
 
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, AvroSchema)]
 pub(crate) struct Flight {
     id: i64,
     aircraft: String,

@@ -11,7 +11,7 @@ const MOST: f64 = 0.05;
 /// So often each message is encoded or decoded for a count, and once more as often: the difference leaves out how the program
 /// begins and ends.
 const TIMES: u64 = 1_000;
-const FORMATS: [&str; 3] = ["json", "msgpack", "protobuf"];
+const FORMATS: [&str; 4] = ["avro", "json", "msgpack", "protobuf"];
 const WAYS: [&str; 2] = ["encode", "decode"];
 
 pub(crate) fn run() -> Done {
