@@ -23,28 +23,42 @@ pub(super) fn bytes(out: &mut Vec<u8>, bytes: &[u8]) {
     out.extend_from_slice(bytes);
 }
 
+/// Signs are in the lowest bit.
+fn unfolded(number: u64) -> i64 {
+    (number >> 1).cast_signed() ^ -(number & 1).cast_signed()
+}
+
 /// What is left to read.
 #[derive(Debug)]
 pub(super) struct Input<'de>(pub(super) &'de [u8]);
 
 impl<'de> Input<'de> {
+    #[inline]
     pub(super) fn whole(&mut self) -> Result<i64> {
-        let mut number = 0_u64;
-        for (index, byte) in self.0.iter().enumerate().take(10) {
-            number |= u64::from(byte & 0x7f) << (7 * index);
-            if byte & 0x80 == 0 {
-                // The tenth byte has room for one bit.
-                if index == 9 && *byte > 1 {
-                    break;
-                }
-                self.0 = &self.0[index + 1..];
-                return Ok((number >> 1).cast_signed() ^ -(number & 1).cast_signed());
+        match self.0.split_first() {
+            // Most are lengths and small numbers.
+            Some((byte @ 0..0x80, rest)) => {
+                self.0 = rest;
+                Ok(unfolded(u64::from(*byte)))
             }
+            _ => self.longer(),
         }
-        Err(match self.0.len() < 10 {
-            true => wrong("it ends inside of a number"),
-            false => wrong("a number has more than 64 bits"),
-        })
+    }
+    fn longer(&mut self) -> Result<i64> {
+        let (mut number, mut shift, mut left) = (0_u64, 0, self.0);
+        while let Some((byte, rest)) = left.split_first() {
+            // The tenth byte has room for one bit.
+            if shift == 63 && *byte > 1 {
+                return Err(wrong("a number has more than 64 bits"));
+            }
+            number |= u64::from(byte & 0x7f) << shift;
+            if *byte < 0x80 {
+                self.0 = rest;
+                return Ok(unfolded(number));
+            }
+            (shift, left) = (shift + 7, rest);
+        }
+        Err(wrong("it ends inside of a number"))
     }
     pub(super) fn take(&mut self, count: usize) -> Result<&'de [u8]> {
         let (taken, rest) = self.0.split_at_checked(count).ok_or_else(|| {

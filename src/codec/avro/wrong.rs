@@ -2,9 +2,13 @@
 
 use std::fmt::{self, Display};
 
-/// An error of the encoder or the decoder: what, and the way to it from the outside.
+/// An error of the encoder or the decoder: what, and the way to it from the outside. It lies apart, so that every number's result is
+/// small.
 #[derive(Debug)]
-pub(crate) struct Wrong {
+pub(crate) struct Wrong(Box<Inner>);
+
+#[derive(Debug)]
+struct Inner {
     what: String,
     path: Vec<String>,
 }
@@ -12,27 +16,27 @@ pub(crate) struct Wrong {
 pub(super) type Result<T> = std::result::Result<T, Wrong>;
 
 pub(super) fn wrong(what: impl Into<String>) -> Wrong {
-    Wrong {
+    Wrong(Box::new(Inner {
         what: what.into(),
         path: Vec::new(),
-    }
+    }))
 }
 
 impl Wrong {
     /// The same, inside of this.
     pub(super) fn inside(mut self, of: impl Into<String>) -> Self {
-        self.path.push(of.into());
+        self.0.path.push(of.into());
         self
     }
 }
 
 impl Display for Wrong {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if !self.path.is_empty() {
-            let path: Vec<_> = self.path.iter().rev().map(String::as_str).collect();
+        if !self.0.path.is_empty() {
+            let path: Vec<_> = self.0.path.iter().rev().map(String::as_str).collect();
             write!(f, "`{}`: ", path.join("."))?;
         }
-        f.write_str(&self.what)
+        f.write_str(&self.0.what)
     }
 }
 

@@ -43,7 +43,14 @@ pub(super) struct At<'a, 'i> {
 
 impl<'a> At<'a, '_> {
     /// Steps into the branch of a union that was written.
+    #[inline]
     fn branch(&mut self) -> Result<&'a Read> {
+        match self.reading.node(self.node) {
+            Read::Union(_) | Read::Refused(_) => self.step(),
+            other => Ok(other),
+        }
+    }
+    fn step(&mut self) -> Result<&'a Read> {
         let reading = self.reading;
         loop {
             match reading.node(self.node) {
