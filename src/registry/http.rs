@@ -1,6 +1,6 @@
 //! Questions to a registry: over the URLs in turn, and no answer is waited for longer than it may take.
 
-use super::answer::Answer;
+use super::{answer::Answer, tls};
 use base64::{Engine, prelude::BASE64_STANDARD};
 use bus_core::{Bytes, Error, ErrorKind, Result};
 use http_body_util::{BodyExt, Full, Limited};
@@ -170,6 +170,9 @@ fn cause(error: &hyper_util::client::legacy::Error) -> String {
     let mut last = error.to_string();
     let mut next = error.source();
     while let Some(error) = next {
+        if let Some(refusal) = tls::refusal(error) {
+            return refusal;
+        }
         last = error.to_string();
         next = error.source();
     }

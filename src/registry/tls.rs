@@ -2,11 +2,11 @@
 
 use bus_core::{Error, Result};
 use rustls::{
-    ClientConfig, RootCertStore,
+    CertificateError, ClientConfig, RootCertStore,
     crypto::ring,
     pki_types::{CertificateDer, pem::PemObject},
 };
-use std::{path::Path, sync::Arc};
+use std::{error, io, path::Path, sync::Arc};
 
 /// With ring, whatever provider the process has: ours must not depend on who comes first.
 pub(super) fn config(ca_file: Option<&Path>, secure: bool) -> Result<ClientConfig> {
@@ -47,5 +47,43 @@ fn own(file: &Path, roots: &mut RootCertStore) -> Result<()> {
         Err(unreadable())
     } else {
         Ok(())
+    }
+}
+
+/// What TLS did not like, and which setting changes it.
+pub(super) fn refusal(error: &(dyn error::Error + 'static)) -> Option<String> {
+    let mut inner = error;
+    // An I/O error does not name what it was made of as its source, which may be another one.
+    while let Some(error) = inner.downcast_ref::<io::Error>() {
+        inner = error.get_ref()?;
+    }
+    Some(match inner.downcast_ref::<rustls::Error>()? {
+        rustls::Error::InvalidCertificate(wrong) => certificate(wrong),
+        rustls::Error::InvalidMessage(_) => {
+            "it does not speak TLS there; write `http://` or its other port".into()
+        }
+        other => format!("TLS: {other}"),
+    })
+}
+
+fn certificate(wrong: &CertificateError) -> String {
+    match wrong {
+        CertificateError::UnknownIssuer | CertificateError::BadSignature => {
+            "its certificate is of an authority that is not trusted; name that authority's file by `ca_file` \
+             (KAFKA_SCHEMA_REGISTRY_CAFILE)"
+                .into()
+        }
+        CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
+            "its certificate has expired; renew it there".into()
+        }
+        CertificateError::NotValidForName => {
+            "its certificate is for another name; write one that it is for in the URL".into()
+        }
+        CertificateError::NotValidForNameContext { expected, presented } => format!(
+            "its certificate is for {}, not for `{}`; write a name that it is for in the URL",
+            presented.join(", "),
+            expected.to_str()
+        ),
+        other => format!("its certificate cannot be accepted ({other:?})"),
     }
 }

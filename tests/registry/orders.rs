@@ -1,4 +1,5 @@
 //! What is written in the checks, and the codecs that write it.
+#![allow(dead_code)]
 
 use super::apps::unique;
 use bus::{

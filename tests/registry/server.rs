@@ -1,4 +1,5 @@
 //! The real registry.
+#![allow(dead_code)]
 
 /// The real one: the shared registry, which the environment names or which is started.
 pub(crate) async fn server() -> String {

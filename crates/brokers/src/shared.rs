@@ -177,7 +177,7 @@ fn natively(kind: Kind) -> Result<()> {
             RedisOptions::new().version(RedisVersion::V8),
         )?
         .keep(),
-        Kind::Registry => SchemaRegistry::start_at(Place::shared(kind, 1)?)?.keep(),
+        Kind::Registry => SchemaRegistry::start_at(Place::shared(kind, 1)?, None)?.keep(),
     }
 }
 

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::ops::Deref;
 
+use crate::certificates::Certificate;
 use crate::error::Result;
 use crate::install::{self, APICURIO_VERSION};
 use crate::native::{Daemon, Place};
@@ -18,6 +19,7 @@ pub(crate) const PATH: &str = "/apis/ccompat/v7";
 pub struct SchemaRegistry {
     daemon: Daemon,
     socket: SocketAddr,
+    tls_socket: Option<SocketAddr>,
 }
 
 impl SchemaRegistry {
@@ -28,10 +30,19 @@ impl SchemaRegistry {
     ///
     /// When the server cannot be installed or does not come up.
     pub fn start() -> Result<Self> {
-        Self::start_at(Place::private(1)?)
+        Self::start_at(Place::private(1)?, None)
     }
 
-    pub(crate) fn start_at(place: Place) -> Result<Self> {
+    /// The same with a port for HTTPS beside it, where it shows this certificate.
+    ///
+    /// # Errors
+    ///
+    /// As [`start`](Self::start).
+    pub fn start_tls(shown: &Certificate) -> Result<Self> {
+        Self::start_at(Place::private(2)?, Some(shown))
+    }
+
+    pub(crate) fn start_at(place: Place, shown: Option<&Certificate>) -> Result<Self> {
         let program = install::ensure_program("java", "default-jre-headless")?;
         let jar = install::apicurio()?;
         let socket = place.socket(0);
@@ -46,11 +57,19 @@ impl SchemaRegistry {
         ]
         .map(Into::into)
         .to_vec();
-        args.extend([
-            format!("-Dquarkus.http.port={}", socket.port()).into(),
-            "-jar".into(),
-            jar.into_os_string(),
-        ]);
+        args.push(format!("-Dquarkus.http.port={}", socket.port()).into());
+        let tls_socket = shown.map(|_| place.socket(1));
+        if let (Some(shown), Some(socket)) = (shown, tls_socket) {
+            let setting = |name: &str, value: std::path::Display<'_>| {
+                format!("-Dquarkus.http.ssl.certificate.{name}={value}").into()
+            };
+            args.extend([
+                setting("files", shown.certificate.display()),
+                setting("key-files", shown.key.display()),
+                format!("-Dquarkus.http.ssl-port={}", socket.port()).into(),
+            ]);
+        }
+        args.extend(["-jar".into(), jar.into_os_string()]);
         let launch = Launch {
             program,
             args,
@@ -63,7 +82,11 @@ impl SchemaRegistry {
             probe::registry(&asked).map(|()| format!("Apicurio Registry {APICURIO_VERSION}"))
         });
         let daemon = Daemon::start("registry", url, launch, place, ready)?;
-        Ok(Self { daemon, socket })
+        Ok(Self {
+            daemon,
+            socket,
+            tls_socket,
+        })
     }
 
     /// Its URL, path included, as clients of Confluent's registry take it. It stays the same over every restart.
@@ -74,6 +97,12 @@ impl SchemaRegistry {
     /// The same as a socket address: what a proxy before it forwards to.
     pub fn socket(&self) -> SocketAddr {
         self.socket
+    }
+
+    /// Its URL with TLS, by this name of it, if it was [started](Self::start_tls) with it.
+    pub fn tls_url(&self, host: &str) -> Option<String> {
+        let socket = self.tls_socket?;
+        Some(format!("https://{host}:{}{PATH}", socket.port()))
     }
 
     /// Lets go of it without stopping it.
