@@ -57,8 +57,7 @@ pub(super) async fn primary(topology: &Topology, sentinels: &Sentinels, role: &s
         return Err(missing(sentinels, errors));
     }
     let all_answered = named.len() + unknown == sentinels.hosts.len();
-    // Who has not been connected before has nothing to lose.
-    let doubted = !all_answered && newest <= seen && topology.security().has_worked();
+    let doubted = !all_answered && newest <= seen;
     named.retain(|one| one.epoch == newest);
     let mut distinct: Vec<Named> = Vec::new();
     for one in named {
@@ -72,8 +71,14 @@ pub(super) async fn primary(topology: &Topology, sentinels: &Sentinels, role: &s
         let share = until.saturating_duration_since(Instant::now()) / (count - index) as u32;
         let reached = timeout(share, reach(topology, seen, one, role)).await;
         match reached.unwrap_or_else(|_| Err(silent(&one.host.to_string()))) {
-            Ok(conn) if doubted && conn.uptime() < HEARD => refused.push(just_started(&conn)),
-            Ok(conn) => return Ok(conn),
+            // Who has known no other has nothing to lose.
+            Ok(conn) if doubted && conn.uptime() < HEARD && topology.was_another(&conn) => {
+                refused.push(just_started(&conn));
+            }
+            Ok(conn) => {
+                topology.led_to(&conn);
+                return Ok(conn);
+            }
             Err(error) => refused.push(error),
         }
     }

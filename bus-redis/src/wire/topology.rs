@@ -2,7 +2,7 @@
 //! one node that has everything; of a cluster, each primary is one.
 
 use super::{
-    Conn, Pipeline, Value, sentinel,
+    Conn, Pipeline, Value, promotion, sentinel,
     slots::{Slots, redirection},
     watch,
 };
@@ -13,7 +13,7 @@ use crate::{
     servers::{Host, Servers},
 };
 use bus_core::{Error, ErrorKind, Result};
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 use std::{
     sync::{
         Arc,
@@ -44,6 +44,8 @@ pub(crate) struct Topology {
     security: Security,
     /// The highest configuration epoch that was told, by sentinels or a cluster's nodes.
     epoch: Arc<AtomicU64>,
+    /// The run of the primary that sentinels led to last.
+    run: Mutex<Option<String>>,
     slots: RwLock<Slots>,
     /// The slots may lie elsewhere by now.
     doubted: AtomicBool,
@@ -59,10 +61,22 @@ impl Topology {
             security: Security::new(&config)?,
             config,
             epoch: Arc::default(),
+            run: Mutex::default(),
             slots: RwLock::default(),
             doubted,
             looked: tokio::sync::Mutex::default(),
         })
+    }
+    /// Whether another run of a server was the primary, for all that is known here.
+    pub(super) fn was_another(&self, conn: &Conn) -> bool {
+        let known = self.run.lock();
+        known
+            .as_deref()
+            .is_some_and(|known| known != promotion::run_of(conn.run_id()))
+    }
+    /// Sentinels led to this primary.
+    pub(super) fn led_to(&self, conn: &Conn) {
+        *self.run.lock() = Some(promotion::run_of(conn.run_id()).to_owned());
     }
     pub(crate) fn config(&self) -> &Arc<RedisConfig> {
         &self.config
