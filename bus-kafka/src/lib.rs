@@ -19,6 +19,8 @@ mod config;
 mod consumer;
 mod error;
 mod events;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod health;
 mod kafka;
 mod native;

@@ -46,6 +46,8 @@ mod durability;
 mod entry;
 mod error;
 mod facts;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod health;
 mod id;
 mod janitor;

@@ -2,7 +2,7 @@
 
 mod ack;
 mod cursor;
-mod decode;
+pub(crate) mod decode;
 mod far;
 mod feed;
 mod gained;

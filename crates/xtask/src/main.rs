@@ -8,6 +8,7 @@ mod docker;
 mod faults;
 mod features;
 mod firewall;
+mod fuzz;
 mod instructions;
 mod interrupt;
 mod loom;
@@ -45,6 +46,8 @@ enum Command {
     Matrix(matrix::Arguments),
     /// Run every check that needs no server: format, lints, documentation, features, dependencies.
     Check,
+    /// Run every decoder under libFuzzer for a while.
+    Fuzz(fuzz::Arguments),
     /// Count the instructions that each codec of the bus adds to the library under it; more than 5 % is an error.
     Instructions,
     /// See that the tests find deliberate faults, and write the table of them.
@@ -58,7 +61,7 @@ fn main() -> ExitCode {
     let command = Arguments::parse().command;
     if !matches!(
         command,
-        Command::Check | Command::Faults(_) | Command::Instructions
+        Command::Check | Command::Faults(_) | Command::Fuzz(_) | Command::Instructions
     ) && let Some(code) = docker::rebuilt()
     {
         return code;
@@ -69,6 +72,7 @@ fn main() -> ExitCode {
         Command::Faults(arguments) => faults::run(&arguments),
         Command::Matrix(arguments) => matrix::run(&arguments),
         Command::Check => check::run(),
+        Command::Fuzz(arguments) => fuzz::run(&arguments),
         Command::Instructions => instructions::run(),
         Command::Mutants(arguments) => mutants::run(&arguments),
     };
