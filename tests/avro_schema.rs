@@ -305,3 +305,57 @@ fn a_new_name_is_its_type_and_defaults_of_the_whole_are_those_of_its_parts() {
         json!({"bytes": "\u{0}\u{ff}", "on": 1})
     );
 }
+
+#[test]
+fn what_serde_leaves_out_is_null_or_no_schema() {
+    #[derive(Serialize, AvroSchema)]
+    struct Both {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        a: Option<i32>,
+    }
+    let null = json!({"name": "a", "type": ["null", "long"], "default": null});
+    assert_eq!(json_of::<Both>()["fields"][0], null);
+    #[derive(Default, Serialize, AvroSchema)]
+    #[serde(default)]
+    struct Whole {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        a: Option<i32>,
+    }
+    assert_eq!(json_of::<Whole>()["fields"][0], null);
+    // What is left out is read as 1 then.
+    #[derive(Serialize, AvroSchema)]
+    #[serde(default)]
+    struct Other {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        a: Option<i32>,
+    }
+    impl Default for Other {
+        fn default() -> Self {
+            Self { a: some() }
+        }
+    }
+    let error = Other::avro_schema_in("com.test").unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Invalid);
+    assert!(error.to_string().contains("`a` is left out"), "{error}");
+}
+
+#[test]
+fn only_what_has_a_name_lies_in_itself() {
+    #[derive(AvroSchema)]
+    struct Row(Vec<Row>);
+    let error = Row::avro_schema_in("com.test").unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Invalid);
+    assert!(error.to_string().contains("Row` lies in itself"), "{error}");
+    #[derive(AvroSchema)]
+    struct Nodes(Vec<Node>);
+    #[derive(AvroSchema)]
+    struct Node {
+        inner: Nodes,
+        more: Nodes,
+    }
+    let again = json!({"type": "array", "items": "com.test.Node"});
+    let nodes = json_of::<Nodes>();
+    assert_eq!(nodes["items"]["fields"][0]["type"], again);
+    assert_eq!(nodes["items"]["fields"][1]["type"], again);
+    assert_eq!(json_of::<Node>()["fields"][0]["type"], again);
+}

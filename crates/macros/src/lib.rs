@@ -57,7 +57,8 @@ pub fn consumer(arguments: TokenStream, item: TokenStream) -> TokenStream {
 /// and an enum without values is an `enum`. Doc comments are kept.
 ///
 /// Names and defaults are those of serde, so that the schema is what serde writes: `rename`, `rename_all`, `alias`, `default`, `skip`,
-/// `transparent`, `other`. What a schema cannot follow, such as `flatten`, does not compile.
+/// `transparent`, `other`. What a schema cannot follow, such as `flatten`, does not compile. A struct that is what its one field is
+/// cannot lie in itself (`struct Tree(Vec<Tree>)`), since only types with a name can: asking for its schema is an error.
 ///
 /// | `#[avro(…)]` | on | |
 /// |---|---|---|

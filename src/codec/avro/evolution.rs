@@ -148,6 +148,42 @@ fn meanings_of_a_number_are_not_mixed_up() {
 }
 
 #[test]
+fn a_record_is_read_by_its_name_or_an_alias_and_as_no_other() {
+    let event = |name: &str| {
+        json!({"type": "record", "name": name, "fields": [
+        {"name": "a", "type": ["null", "long"], "default": null}]})
+    };
+    let (writer, mut reader) = (event("com.a.Login"), event("com.b.Logout"));
+    // Every field of the reader's has a default, so that anything could be it.
+    let why = |writer: &Value, reader: &Value| {
+        let (writer, reader) = (
+            Schema::of(writer.clone()).unwrap(),
+            Schema::of(reader.clone()).unwrap(),
+        );
+        Reading::of(writer.plan(), reader.plan()).unwrap_err().to_string()
+    };
+    for reader in [reader.clone(), json!(["null", reader])] {
+        assert!(
+            why(&writer, &reader).contains("`#[avro(alias = \"Login\")]`"),
+            "{}",
+            why(&writer, &reader)
+        );
+    }
+    assert_eq!(
+        read_as(&writer, &event("com.b.Login"), &[2, 4]),
+        Some(json!({"a": 2}))
+    );
+    reader["aliases"] = json!(["Login"]);
+    for reader in [reader.clone(), json!(["null", reader])] {
+        assert_eq!(read_as(&writer, &reader, &[2, 4]), Some(json!({"a": 2})));
+    }
+    // Of several events, those that it knows.
+    let both = json!([writer, event("com.a.Other")]);
+    assert_eq!(read_as(&both, &reader, &[0, 2, 4]), Some(json!({"a": 2})));
+    assert_eq!(read_as(&both, &reader, &[2, 2, 4]), None);
+}
+
+#[test]
 fn what_lies_in_itself_is_read_as_its_next_version() {
     let list = |more: Value| {
         let mut fields = vec![json!({"name": "next", "type": ["null", "com.a.Event"]})];

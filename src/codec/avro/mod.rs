@@ -6,6 +6,8 @@ mod codec;
 mod describe;
 #[cfg(test)]
 mod evolution;
+#[cfg(test)]
+mod foreign;
 #[cfg(feature = "registry")]
 mod framed;
 #[cfg(feature = "registry")]

@@ -2,11 +2,12 @@
 
 use super::{
     preset,
+    schema::DEFAULT,
     wrong::{Result, wrong},
 };
 use apache_avro::{
     Schema,
-    schema::{InnerDecimalSchema, Name, UuidSchema},
+    schema::{FixedSchema, InnerDecimalSchema, Name, UuidSchema},
 };
 use std::collections::HashMap;
 
@@ -50,6 +51,10 @@ pub(super) enum Scalar {
         scale: u32,
         size: Option<usize>,
     },
+    /// A decimal of more digits than are read here, which is only its bytes. No other decimal is read from it.
+    Wide {
+        size: Option<usize>,
+    },
 }
 
 impl Scalar {
@@ -70,6 +75,7 @@ impl Scalar {
             Self::Uuid | Self::UuidFixed => "a UUID",
             Self::Fixed(_) => "a fixed number of bytes",
             Self::Decimal { .. } => "a decimal",
+            Self::Wide { .. } => "a decimal of more than 38 digits",
         }
     }
     pub(super) fn unit(self) -> Unit {
@@ -86,8 +92,8 @@ impl Scalar {
             Self::TimeMicros | Self::Timestamp(_) | Self::Local(_) => Self::Long,
             Self::Uuid => Self::String,
             Self::UuidFixed => Self::Fixed(16),
-            Self::Decimal { size: Some(size), .. } => Self::Fixed(size),
-            Self::Decimal { size: None, .. } => Self::Bytes,
+            Self::Decimal { size: Some(size), .. } | Self::Wide { size: Some(size) } => Self::Fixed(size),
+            Self::Decimal { size: None, .. } | Self::Wide { size: None } => Self::Bytes,
             other => other,
         }
     }
@@ -169,13 +175,15 @@ impl Plan {
         let root = making.add(schema, None)?;
         let Making { nodes, presets, .. } = making;
         let mut plan = Self { nodes, root };
+        let mut left = preset::MOST;
         for (record, field, value) in presets {
             let Node::Record(known) = &plan.nodes[record] else {
                 continue;
             };
             let (node, name) = (known.fields[field].node, known.fields[field].name.clone());
             let mut out = Vec::new();
-            preset::write(&plan, node, value, &mut out).map_err(|e| e.inside(name).inside("default"))?;
+            preset::write(&plan, node, value, &mut out, &mut left)
+                .map_err(|e| e.inside(name).inside("default"))?;
             if let Node::Record(known) = &mut plan.nodes[record] {
                 known.fields[field].preset = Some(out.into());
             }
@@ -192,6 +200,18 @@ impl Plan {
     pub(super) const BYTE: Id = 0;
     /// The node of a key of a map.
     pub(super) const KEY: Id = 1;
+}
+
+/// How many bytes a fixed type has: no payload has more than other implementations can count.
+fn size(fixed: &FixedSchema) -> Result<usize> {
+    let (size, most) = (fixed.size, i32::MAX);
+    match i32::try_from(size) {
+        Ok(_) => Ok(size),
+        Err(_) => Err(wrong(format!(
+            "`{}` has {size} bytes, and {most} is the most",
+            fixed.name
+        ))),
+    }
 }
 
 struct Making<'a> {
@@ -240,25 +260,25 @@ impl<'a> Making<'a> {
             }
             Schema::Fixed(fixed) | Schema::Duration(fixed) => {
                 let named = Named::new(&fixed.name, fixed.aliases.as_ref());
-                let node = Node::Fixed(named, Scalar::Fixed(fixed.size));
+                let node = Node::Fixed(named, Scalar::Fixed(size(fixed)?));
                 return Ok(self.named(&fixed.name, within, node));
             }
             Schema::Decimal(decimal) => {
                 let narrow = |digits: usize| u32::try_from(digits).ok().filter(|digits| *digits <= 38);
-                let (Some(precision), Some(scale)) = (narrow(decimal.precision), narrow(decimal.scale))
-                else {
-                    return Err(wrong("a decimal has at most 38 digits here"));
-                };
-                let of = |size| Scalar::Decimal {
-                    precision,
-                    scale,
-                    size,
+                let of = |size| match (narrow(decimal.precision), narrow(decimal.scale)) {
+                    (Some(precision), Some(scale)) => Scalar::Decimal {
+                        precision,
+                        scale,
+                        size,
+                    },
+                    // As the specification has it: who does not know a meaning takes the type.
+                    _ => Scalar::Wide { size },
                 };
                 let InnerDecimalSchema::Fixed(fixed) = &decimal.inner else {
                     return Ok(self.put(Node::Scalar(of(None))));
                 };
                 let named = Named::new(&fixed.name, fixed.aliases.as_ref());
-                let node = Node::Fixed(named, of(Some(fixed.size)));
+                let node = Node::Fixed(named, of(Some(size(fixed)?)));
                 return Ok(self.named(&fixed.name, within, node));
             }
             Schema::Array(array) => {
@@ -292,8 +312,12 @@ impl<'a> Making<'a> {
                 let full = given.name.fully_qualified_name(within).into_owned();
                 for (index, field) in given.fields.iter().enumerate() {
                     let node = self.add(&field.schema, full.namespace())?;
-                    self.presets
-                        .extend(field.default.as_ref().map(|value| (id, index, value)));
+                    self.presets.extend(
+                        field
+                            .custom_attributes
+                            .get(DEFAULT)
+                            .map(|value| (id, index, value)),
+                    );
                     if let Node::Record(record) = &mut self.nodes[id] {
                         record.fields.push(Field {
                             name: (*field.name).into(),

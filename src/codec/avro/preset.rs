@@ -7,9 +7,21 @@ use super::{
 };
 use serde_json::Value;
 
+/// So many values and bytes the defaults of one schema may be: those of records that lie in each other double with every one, and
+/// so do the branches that are tried.
+pub(super) const MOST: usize = 1 << 20;
+
+fn spend(left: &mut usize, cost: usize) -> Result<()> {
+    let rest = left.checked_sub(cost);
+    *left = rest.unwrap_or(0);
+    let text = || wrong("the schema's defaults are more than can be worked out");
+    rest.map(drop).ok_or_else(text)
+}
+
 /// Writes a default as the specification has it: numbers for times, text for bytes (a character for each), and the first branch
 /// of a union that takes it.
-pub(super) fn write(plan: &Plan, node: Id, value: &Value, out: &mut Vec<u8>) -> Result<()> {
+pub(super) fn write(plan: &Plan, node: Id, value: &Value, out: &mut Vec<u8>, left: &mut usize) -> Result<()> {
+    spend(left, 1)?;
     let unfit = || wrong(format!("`{value}` is not of the field's type"));
     match plan.node(node) {
         Node::Scalar(kind) | Node::Fixed(_, kind) => scalar(kind.physical(), value, out),
@@ -24,7 +36,7 @@ pub(super) fn write(plan: &Plan, node: Id, value: &Value, out: &mut Vec<u8>) -> 
             let start = out.len();
             for (index, branch) in branches.iter().enumerate() {
                 wire::length(out, index);
-                if write(plan, *branch, value, out).is_ok() {
+                if write(plan, *branch, value, out, left).is_ok() {
                     return Ok(());
                 }
                 out.truncate(start);
@@ -37,7 +49,7 @@ pub(super) fn write(plan: &Plan, node: Id, value: &Value, out: &mut Vec<u8>) -> 
                 wire::length(out, values.len());
             }
             for value in values {
-                write(plan, *items, value, out)?;
+                write(plan, *items, value, out, left)?;
             }
             out.push(0);
             Ok(())
@@ -49,7 +61,7 @@ pub(super) fn write(plan: &Plan, node: Id, value: &Value, out: &mut Vec<u8>) -> 
             }
             for (key, value) in values {
                 wire::bytes(out, key.as_bytes());
-                write(plan, *items, value, out)?;
+                write(plan, *items, value, out, left)?;
             }
             out.push(0);
             Ok(())
@@ -58,8 +70,11 @@ pub(super) fn write(plan: &Plan, node: Id, value: &Value, out: &mut Vec<u8>) -> 
             let values = value.as_object().ok_or_else(unfit)?;
             for field in &record.fields {
                 match (values.get(&*field.name), &field.preset) {
-                    (Some(value), _) => write(plan, field.node, value, out)?,
-                    (None, Some(preset)) => out.extend_from_slice(preset),
+                    (Some(value), _) => write(plan, field.node, value, out, left)?,
+                    (None, Some(preset)) => {
+                        spend(left, preset.len())?;
+                        out.extend_from_slice(preset);
+                    }
                     (None, None) => return Err(unfit()),
                 }
             }

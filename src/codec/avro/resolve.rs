@@ -46,6 +46,8 @@ impl Reading {
         let mut making = Making {
             nodes: Vec::new(),
             known: HashMap::new(),
+            failed: HashMap::new(),
+            deep: 0,
         };
         let root = making.pair((writer, writer.root()), (reader, reader.root()))?;
         // Where no branch of a union can be read, nothing can.
@@ -63,10 +65,22 @@ impl Reading {
 
 type At<'a> = (&'a Plan, Id);
 
+/// The writer's plan and node, and the reader's, by where the plans are.
+type Pair = (usize, Id, usize, Id);
+
+/// As deep as types may lie in each other, which the stack has to hold: a field, its union and its array are one each.
+const DEEPEST_TYPES: usize = 256;
+
+/// So many types may be looked at for how little one item may be.
+const MOST_LOOKS: u32 = 1_000;
+
 struct Making {
     nodes: Vec<Read>,
     /// What is done or under way, since types may lie in themselves: by the places of nodes, and whose they are.
-    known: HashMap<(usize, Id, usize, Id), Id>,
+    known: HashMap<Pair, Id>,
+    /// What cannot be, and why: a type that lies in many places is tried once.
+    failed: HashMap<Pair, Box<str>>,
+    deep: usize,
 }
 
 impl Making {
@@ -90,19 +104,33 @@ impl Making {
     fn pair(&mut self, writer: At<'_>, reader: At<'_>) -> Result<Id> {
         let place = |at: At<'_>| (std::ptr::from_ref(at.0).addr(), at.1);
         let ((a, b), (c, d)) = (place(writer), place(reader));
-        if let Some(id) = self.known.get(&(a, b, c, d)) {
+        let pair = (a, b, c, d);
+        if let Some(id) = self.known.get(&pair) {
             return Ok(*id);
         }
+        if let Some(why) = self.failed.get(&pair) {
+            return Err(wrong(&**why));
+        }
         let id = self.put(Read::Refused("it lies in itself".into()));
-        self.known.insert((a, b, c, d), id);
-        match self.read(writer, reader) {
+        self.known.insert(pair, id);
+        self.deep += 1;
+        let made = match self.deep {
+            ..=DEEPEST_TYPES => self.read(writer, reader),
+            _ => Err(wrong(format!(
+                "types lie in each other more than {DEEPEST_TYPES} deep"
+            ))),
+        };
+        self.deep -= 1;
+        match made {
             Ok(made) => {
                 self.nodes[id] = made;
                 Ok(id)
             }
             Err(why) => {
-                self.known.remove(&(a, b, c, d));
-                self.nodes[id] = Read::Refused(why.to_string().into());
+                self.known.remove(&pair);
+                let text: Box<str> = why.to_string().into();
+                self.nodes[id] = Read::Refused(text.clone());
+                self.failed.insert(pair, text);
                 Err(why)
             }
         }
@@ -113,8 +141,11 @@ impl Making {
         let r = |id| (reader.0, id);
         match (from, to) {
             (Node::Union(branches), _) => {
+                // What is passed over is its own reader: two branches may be called the same there, in two namespaces.
+                let itself = std::ptr::eq(writer.0, reader.0) && writer.1 == reader.1;
                 let mut all = Vec::new();
                 for branch in branches {
+                    let reader = if itself { r(*branch) } else { reader };
                     all.push(match self.pair(w(*branch), reader) {
                         Ok(id) => id,
                         Err(why) => self.put(Read::Refused(why.to_string().into())),
@@ -129,10 +160,10 @@ impl Making {
                 }
                 let mut others = branches.iter().map(|branch| self.read(writer, r(*branch)));
                 let none = || {
-                    wrong(format!(
-                        "{} is in no branch of the reader's union",
-                        describe(from)
-                    ))
+                    let mut named = branches.iter().map(|branch| alias(from, reader.0.node(*branch)));
+                    let alias = named.find_map(|alias| alias).unwrap_or_default();
+                    let from = describe(from);
+                    wrong(format!("{from} is in no branch of the reader's union{alias}"))
                 };
                 others.find_map(Result::ok).ok_or_else(none)
             }
@@ -150,16 +181,19 @@ impl Making {
                 Ok(Read::Enum(symbols.collect()))
             }
             (Node::Array(from), Node::Array(to)) => {
-                let least = least(writer.0, *from, 0);
+                let mut looks = MOST_LOOKS;
+                let least = least(writer.0, *from, 0, &mut looks);
                 Ok(Read::Array(self.pair(w(*from), r(*to))?, least))
             }
             (Node::Map(from), Node::Map(to)) => Ok(Read::Map(self.pair(w(*from), r(*to))?)),
-            (Node::Record(from), Node::Record(to)) => self.record((writer.0, from), (reader.0, to)),
-            _ => Err(wrong(format!(
-                "{} cannot be read as {}",
-                describe(from),
-                describe(to)
-            ))),
+            (Node::Record(from), Node::Record(to)) if to.named.reads(&from.named) => {
+                self.record((writer.0, from), (reader.0, to))
+            }
+            _ => {
+                let alias = alias(from, to).unwrap_or_default();
+                let (from, to) = (describe(from), describe(to));
+                Err(wrong(format!("{from} cannot be read as {to}{alias}")))
+            }
         }
     }
     fn record(&mut self, writer: (&Plan, &Record), reader: (&Plan, &Record)) -> Result<Read> {
@@ -236,6 +270,18 @@ fn scalar(from: Scalar, to: Scalar) -> Result<Read> {
     }
 }
 
+/// What makes one named type readable as another, if that is all that is missing.
+fn alias(from: &Node, to: &Node) -> Option<String> {
+    let (from, to) = match (from, to) {
+        (Node::Record(from), Node::Record(to)) => (&from.named, &to.named),
+        (Node::Enum(from), Node::Enum(to)) => (&from.named, &to.named),
+        _ => return None,
+    };
+    let name = &from.name;
+    let text = || format!("; if it is an older name of it, give the type `#[avro(alias = \"{name}\")]`");
+    (!to.reads(from)).then(text)
+}
+
 fn describe(node: &Node) -> String {
     match node {
         Node::Scalar(kind) => kind.name().to_owned(),
@@ -249,10 +295,14 @@ fn describe(node: &Node) -> String {
     }
 }
 
-/// How many bytes a value has at least. What lies deep counts as none, which is less, and so is what lies in itself.
-fn least(plan: &Plan, node: Id, deep: usize) -> u64 {
+/// How many bytes a value has at least. What lies deep counts as none, which is less, and so do what lies in itself and what comes
+/// after so many looks: records of records are more than can be counted.
+fn least(plan: &Plan, node: Id, deep: usize, looks: &mut u32) -> u64 {
+    if deep == 8 || *looks == 0 {
+        return 0;
+    }
+    *looks -= 1;
     match plan.node(node) {
-        _ if deep == 8 => 0,
         Node::Scalar(kind) | Node::Fixed(_, kind) => match kind.physical() {
             Scalar::Null => 0,
             Scalar::Float => 4,
@@ -261,7 +311,7 @@ fn least(plan: &Plan, node: Id, deep: usize) -> u64 {
             _ => 1,
         },
         Node::Record(record) => record.fields.iter().fold(0, |sum: u64, field| {
-            sum.saturating_add(least(plan, field.node, deep + 1))
+            sum.saturating_add(least(plan, field.node, deep + 1, looks))
         }),
         _ => 1,
     }

@@ -25,6 +25,33 @@ struct Parsed {
     plan: Plan,
 }
 
+/// What a field's default is called while the schema is parsed: the parser works defaults out again for every record that they lie
+/// in, which doubles with each, and the plan does it once.
+pub(super) const DEFAULT: &str = "bus-default";
+
+/// Renames the fields' defaults, and nothing in them.
+fn aside(schema: &mut serde_json::Value) {
+    use serde_json::Value;
+    match schema {
+        Value::Array(branches) => branches.iter_mut().for_each(aside),
+        Value::Object(parts) => {
+            for part in ["type", "items", "values"] {
+                parts.get_mut(part).into_iter().for_each(aside);
+            }
+            let fields = parts.get_mut("fields").and_then(Value::as_array_mut);
+            for field in fields.into_iter().flatten() {
+                if let Some(field) = field.as_object_mut() {
+                    field.remove(DEFAULT);
+                    let default = field.remove("default");
+                    default.and_then(|default| field.insert(DEFAULT.to_owned(), default));
+                }
+                aside(field);
+            }
+        }
+        _ => {}
+    }
+}
+
 impl Schema {
     /// Reads the JSON of a schema.
     /// # Errors
@@ -38,7 +65,9 @@ impl Schema {
         Self::made(json.to_string().into(), json)
     }
     fn made(text: Box<str>, json: serde_json::Value) -> Result<Self> {
-        let parsed = apache_avro::Schema::parse(&json)
+        let mut bare = json.clone();
+        aside(&mut bare);
+        let parsed = apache_avro::Schema::parse(&bare)
             .map_err(|e| Error::invalid(format!("this is no Avro schema: {e}")))?;
         let plan =
             Plan::of(&parsed).map_err(|e| Error::invalid(format!("this Avro schema cannot be used: {e}")))?;

@@ -12,6 +12,8 @@ pub struct Types {
     namespace: String,
     known: HashMap<String, Known>,
     wrong: Option<String>,
+    /// The types without a name that are being described, since the last one that has a name.
+    nameless: Vec<TypeId>,
 }
 
 #[derive(Debug)]
@@ -28,6 +30,7 @@ impl Types {
             namespace: namespace.to_owned(),
             known: HashMap::new(),
             wrong: None,
+            nameless: Vec::new(),
         }
     }
     pub(super) fn check(self) -> Result<()> {
@@ -68,7 +71,9 @@ impl Types {
             definition: Value::Null,
         };
         self.known.insert(full.clone(), known);
+        let outside = std::mem::take(&mut self.nameless);
         let mut definition = define(self);
+        self.nameless = outside;
         definition.insert("name".to_owned(), name.into());
         definition.insert("namespace".to_owned(), namespace.into());
         let definition = Value::Object(definition);
@@ -76,6 +81,31 @@ impl Types {
             known.definition = definition.clone();
         }
         definition
+    }
+    /// A type that is what its one field is. If that leads back to it before any type with a name, no schema can say so.
+    #[doc(hidden)]
+    pub fn nameless<T: AvroSchema + ?Sized>(&mut self, describe: impl FnOnce(&mut Self) -> Value) -> Value {
+        let of = TypeId::of::<T>();
+        if self.nameless.contains(&of) {
+            let rust = std::any::type_name::<T>();
+            self.wrong.get_or_insert(format!(
+                "`{rust}` lies in itself, and only a type with a name can do so in Avro: make it a struct with a named field"
+            ));
+            return Value::from("null");
+        }
+        self.nameless.push(of);
+        let schema = describe(self);
+        self.nameless.pop();
+        schema
+    }
+    /// Looks at the default of a field that serde leaves out at times, which is null in what is written then.
+    #[doc(hidden)]
+    pub fn left_out(&mut self, name: &str, preset: &Option<Value>) {
+        if preset.as_ref().is_some_and(|preset| !preset.is_null()) {
+            self.wrong.get_or_insert(format!(
+                "the field `{name}` is left out at times, and its default is not null then: give it `#[serde(default)]`"
+            ));
+        }
     }
     /// A default that is a value of Rust's, as serde writes it.
     #[doc(hidden)]

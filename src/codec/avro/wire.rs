@@ -28,11 +28,25 @@ fn unfolded(number: u64) -> i64 {
     (number >> 1).cast_signed() ^ -(number & 1).cast_signed()
 }
 
+/// So many values that take no bytes a payload may have: nothing else bounds them.
+const MOST_EMPTY: usize = 65_536;
+
 /// What is left to read.
 #[derive(Debug)]
-pub(super) struct Input<'de>(pub(super) &'de [u8]);
+pub(super) struct Input<'de>(pub(super) &'de [u8], usize);
 
 impl<'de> Input<'de> {
+    pub(super) fn new(bytes: &'de [u8]) -> Self {
+        Self(bytes, 0)
+    }
+    /// So many values were read that took no bytes.
+    pub(super) fn empty(&mut self, count: usize) -> Result<()> {
+        self.1 = self.1.saturating_add(count);
+        match self.1 {
+            ..=MOST_EMPTY => Ok(()),
+            _ => Err(wrong(format!("more than {MOST_EMPTY} values have no bytes"))),
+        }
+    }
     #[inline]
     pub(super) fn whole(&mut self) -> Result<i64> {
         match self.0.split_first() {
@@ -113,14 +127,14 @@ mod tests {
             let mut out = Vec::new();
             whole(&mut out, number);
             assert_eq!(out, written, "{number}");
-            assert_eq!(Input(written).whole().unwrap(), number);
+            assert_eq!(Input::new(written).whole().unwrap(), number);
         }
         for broken in [
             &[0x80][..],
             &[0xff; 10],
             &[255, 255, 255, 255, 255, 255, 255, 255, 255, 2],
         ] {
-            Input(broken).whole().unwrap_err();
+            Input::new(broken).whole().unwrap_err();
         }
     }
 }

@@ -46,6 +46,8 @@ pub(super) struct Field {
     pub(super) skip_if: Option<Span>,
     /// What serde takes where it is missing: a value of the field's type.
     pub(super) default: Option<TokenStream>,
+    /// That is its type's own.
+    pub(super) plain: bool,
     /// What the schema says is taken: JSON.
     pub(super) preset: Option<Expr>,
     /// The type whose schema it has, if that is not its own.
@@ -135,7 +137,10 @@ impl Attributes {
                 (true, "alias") | (false, "alias") => all.aliases.push(entry.text()?.value()),
                 (true, "skip") => all.skip = true,
                 (true, "skip_serializing_if") => all.skip_if = Some(entry.span),
-                (true, "default") => all.default = Some(entry.default(of)?),
+                (true, "default") => {
+                    all.default = Some(entry.default(of)?);
+                    all.plain = matches!(entry.meta, Meta::Path(_));
+                }
                 (true, "with" | "serialize_with" | "deserialize_with") => all.with = Some(entry.span),
                 (true, "bound") => {}
                 (true, _) => return Err(entry.refused()),

@@ -38,15 +38,21 @@ pub(super) fn described<'a>(
             (None, None, Some(_)) => quote!(types.preset(&defaults.#ident)),
             (None, None, None) => quote!(::core::option::Option::None),
         };
-        if let (Some(at), true) = (given.skip_if, given.preset.is_some() || given.default.is_some()) {
+        // An `Option`'s own default is the null that stands for what is left out.
+        let other = given.preset.is_some() || (given.default.is_some() && !given.plain);
+        if let (Some(at), true) = (given.skip_if, other) {
             let text =
                 "where it is left out the schema's default would be written, which may be another value";
             return Err(Error::new(at, text));
         }
+        // What the whole's default has there is known where the schema is made.
+        let whole = given.default.is_none() && container.defaults.is_some();
+        let null = (given.skip_if.is_some() && whole).then(|| quote!(types.left_out(#name, &preset);));
         let (doc, aliases) = (doc(&field.attrs), &given.aliases);
         all.push(quote!({
             let schema = #schema;
             let preset: ::core::option::Option<::bus::avro::derived::Value> = #preset;
+            #null
             types.field(#name, schema, preset, #doc, &[#(#aliases),*])
         }));
     }

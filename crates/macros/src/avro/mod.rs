@@ -66,10 +66,19 @@ fn named(input: &DeriveInput, container: &Container, kind: &str, definition: &To
     }
 }
 
+/// What has no name of its own would describe itself for ever, if it lay in itself.
+fn within(schema: &TokenStream) -> TokenStream {
+    quote!(types.nameless::<Self>(|types| #schema))
+}
+
 fn structure(input: &DeriveInput, data: &DataStruct, container: &Container) -> Result<TokenStream> {
     match &data.fields {
-        Fields::Named(given) if container.transparent => fields::only(given.named.iter(), input),
-        Fields::Unnamed(given) if given.unnamed.len() == 1 => fields::only(given.unnamed.iter(), input),
+        Fields::Named(given) if container.transparent => {
+            Ok(within(&fields::only(given.named.iter(), input)?))
+        }
+        Fields::Unnamed(given) if given.unnamed.len() == 1 => {
+            Ok(within(&fields::only(given.unnamed.iter(), input)?))
+        }
         Fields::Named(given) => {
             let described = fields::described(given.named.iter(), container)?;
             let defaults = container

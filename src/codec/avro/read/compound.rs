@@ -11,9 +11,6 @@ use super::{
 };
 use serde::de::{DeserializeSeed, MapAccess, SeqAccess, value::StrDeserializer};
 
-/// So many items that take no bytes an array may have: nothing else bounds them.
-const MOST_EMPTY: u64 = 65_536;
-
 /// The items of an array, or the entries of a map, in blocks.
 #[derive(Debug)]
 pub(super) struct Items<'a, 'i> {
@@ -23,7 +20,8 @@ pub(super) struct Items<'a, 'i> {
     deep: usize,
     /// How many bytes one has at least.
     least: u64,
-    empty: u64,
+    /// What was there before the item that is being read, where items may have no bytes.
+    before: Option<usize>,
     /// What is left of the block; `None`: no block is begun.
     left: Option<u64>,
 }
@@ -42,25 +40,33 @@ impl<'a, 'i> Items<'a, 'i> {
             input,
             deep,
             least,
-            empty: 0,
+            before: None,
             left: None,
         }
     }
     /// Whether there is another.
     fn next(&mut self) -> Result<bool> {
-        if let Some(left @ 1..) = &mut self.left {
-            *left -= 1;
-            return Ok(true);
+        if self.before == Some(self.input.0.len()) {
+            self.input.empty(1)?;
         }
+        let more = match &mut self.left {
+            Some(left @ 1..) => {
+                *left -= 1;
+                true
+            }
+            _ => self.block()?,
+        };
+        self.before = (more && self.least == 0).then_some(self.input.0.len());
+        Ok(more)
+    }
+    /// Begins the next block, if there is one, with its first item.
+    fn block(&mut self) -> Result<bool> {
         let count = self.input.block()?;
         if count == 0 {
             return Ok(false);
         }
         let there = self.input.0.len() as u64;
-        if self.least == 0 {
-            self.empty = self.empty.saturating_add(count);
-        }
-        if self.empty > MOST_EMPTY || count.checked_mul(self.least).is_none_or(|bytes| bytes > there) {
+        if count.checked_mul(self.least).is_none_or(|bytes| bytes > there) {
             return Err(wrong(format!(
                 "{count} items are announced, and {there} bytes are there"
             )));
@@ -86,9 +92,10 @@ impl<'de> SeqAccess<'de> for Items<'_, '_> {
             false => Ok(None),
         }
     }
-    /// What the block has left: the input bounds it.
+    /// What the block has left: the input bounds it. Of items without bytes nothing is foretold.
     fn size_hint(&self) -> Option<usize> {
-        self.left.and_then(|left| usize::try_from(left).ok())
+        let left = self.left.filter(|_| self.least > 0)?;
+        usize::try_from(left).ok()
     }
 }
 
@@ -174,7 +181,7 @@ impl<'de> MapAccess<'de> for &mut Fields<'_, '_> {
         match self.value.take() {
             Some(Step::Read(name, id)) => seed.deserialize(self.at(*id)).map_err(|e| e.inside(&**name)),
             Some(Step::Preset(name, id, bytes)) => {
-                let mut input = Input(bytes);
+                let mut input = Input::new(bytes);
                 let at = At {
                     reading: self.reading,
                     node: *id,

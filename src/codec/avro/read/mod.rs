@@ -18,7 +18,7 @@ use serde::de::{
 
 /// The value that `bytes` are, all of them.
 pub(super) fn read<T: DeserializeOwned>(reading: &Reading, bytes: &[u8]) -> Result<T> {
-    let mut input = Input(bytes);
+    let mut input = Input::new(bytes);
     let at = At {
         reading,
         node: reading.root(),
@@ -100,9 +100,14 @@ impl<'a> At<'a, '_> {
             }
             Read::Record(steps) => {
                 let deep = self.deeper()?;
+                let before = self.input.0.len();
                 let mut fields = Fields::new(self.reading, steps, self.input, deep);
                 let value = visitor.visit_map(&mut fields)?;
                 fields.skip()?;
+                // Records of records of nothing would be as many as one likes.
+                if self.input.0.len() == before {
+                    self.input.empty(steps.len())?;
+                }
                 Ok(value)
             }
             Read::Union(_) | Read::Refused(_) => Err(wrong("a union lies in a union")),

@@ -48,8 +48,10 @@ impl<'a> Items<'a> {
     ) -> Result<Self> {
         let (node, size) = match node {
             Node::Array(items) => (*items, Size::Blocks),
-            Node::Scalar(Scalar::Bytes) => (Plan::BYTE, Size::Bytes),
-            Node::Fixed(_, Scalar::Fixed(size)) => (Plan::BYTE, Size::Fixed(*size)),
+            Node::Scalar(Scalar::Bytes | Scalar::Wide { size: None }) => (Plan::BYTE, Size::Bytes),
+            Node::Fixed(_, Scalar::Fixed(size) | Scalar::Wide { size: Some(size) }) => {
+                (Plan::BYTE, Size::Fixed(*size))
+            }
             other => return Err(Shape::Row.unfit(other)),
         };
         Ok(Self::of(plan, node, out, deep, announced, size))

@@ -58,6 +58,9 @@ impl<'a> At<'a> {
     /// The scalar that takes this.
     fn scalar(&mut self, shape: Shape<'_>) -> Result<Scalar> {
         match self.branch(shape)? {
+            Node::Scalar(kind @ Scalar::Wide { .. }) | Node::Fixed(_, kind @ Scalar::Wide { .. }) => {
+                Ok(kind.physical())
+            }
             Node::Scalar(kind) | Node::Fixed(_, kind) => Ok(*kind),
             other => Err(shape.unfit(other)),
         }

@@ -44,10 +44,10 @@ impl Display for Shape<'_> {
 impl Shape<'_> {
     /// Whether that type takes it; loosely: if no other does.
     pub(super) fn fits(self, node: &Node, loose: bool) -> bool {
-        use Scalar::{Boolean, Bytes, Double, Fixed, Float, Int, Long, Null, String};
+        use Scalar::{Boolean, Bytes, Double, Fixed, Float, Int, Long, Null, String, Wide};
         match (self, node) {
             (Self::Row, Node::Array(_)) | (Self::Map, Node::Map(_)) => true,
-            (Self::Row, Node::Scalar(Bytes) | Node::Fixed(_, Fixed(_))) => loose,
+            (Self::Row, Node::Scalar(Bytes | Wide { .. }) | Node::Fixed(_, Fixed(_) | Wide { .. })) => loose,
             (Self::Map, Node::Record(_)) => loose,
             (Self::Record(name), Node::Record(record)) => loose || *record.named.name == *name,
             (Self::Text(text), Node::Enum(known)) => known.symbols.iter().any(|symbol| **symbol == *text),
@@ -64,7 +64,7 @@ impl Shape<'_> {
                             Null | Boolean | Int | Long | Float | Double | Bytes | Fixed(_)
                         )
                 }
-                (Self::Bytes, Bytes | Fixed(_)) => true,
+                (Self::Bytes, Bytes | Fixed(_) | Wide { .. }) => true,
                 _ => false,
             },
             _ => false,
