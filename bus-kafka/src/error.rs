@@ -215,6 +215,7 @@ mod tests {
             (Code::STATE, "_STATE"),
             (Code::FENCED, "_FENCED"),
             (Code::INCONSISTENT, "_INCONSISTENT"),
+            (Code::FATAL, "_FATAL"),
             (Code::INVALID_PRODUCER_EPOCH, "INVALID_PRODUCER_EPOCH"),
             (Code::INVALID_TRANSACTION_TIMEOUT, "INVALID_TRANSACTION_TIMEOUT"),
             (Code::CONCURRENT_TRANSACTIONS, "CONCURRENT_TRANSACTIONS"),

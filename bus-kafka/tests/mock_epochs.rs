@@ -53,6 +53,7 @@ async fn a_missing_number_makes_no_second_copies_of_others() {
     let behind = publisher.publish_batch("t", vec![to(1, "refused"), to(1, "out of order")]);
     let unsent = maybe.await.remove(0).expect_err("sent again, and confirmed");
     assert!(unsent.is_unknown(), "{unsent}");
+    assert!(unsent.to_string().contains("while it was under way"), "{unsent}");
     for outcome in behind.await {
         let unsent = outcome.unwrap_err();
         assert!(!unsent.is_unknown() && unsent.error().is_transient(), "{unsent}");

@@ -178,9 +178,11 @@ fn decode(mut bytes: &[u8], next: u128) -> Option<Notes> {
             let mut from = next;
             for _ in 0..read(input)? {
                 let first = read_relative(input, kind == RUNS_WIDE, &mut from)?;
-                notes
-                    .runs
-                    .push((first, read_relative(input, kind == RUNS_WIDE, &mut from)?));
+                let last = read_relative(input, kind == RUNS_WIDE, &mut from)?;
+                if notes.runs.last().is_some_and(|(_, before)| *before >= first) {
+                    return None;
+                }
+                notes.runs.push((first, last));
             }
         }
         _ => return None,
@@ -188,6 +190,13 @@ fn decode(mut bytes: &[u8], next: u128) -> Option<Notes> {
     let mut from = next;
     for _ in 0..read(input)? {
         let position = read_relative(input, kind == RUNS_WIDE, &mut from)?;
+        if notes
+            .attempts
+            .last()
+            .is_some_and(|before| before.position >= position)
+        {
+            return None;
+        }
         let failures = u32::try_from(read(input)?).ok().filter(|n| *n > 0)?;
         notes.attempts.push(Attempt {
             position,

@@ -290,3 +290,24 @@ fn what_cannot_be_read_settles_nothing() {
         Ok(())
     });
 }
+
+/// Two runs one of which has a part of the other, and two attempts of one record: nobody writes that.
+#[test]
+fn what_is_not_in_order_is_unreadable() {
+    let head = [1, 0, 1];
+    for body in [
+        &[0, 2, 4, 0, 0, 0, 0][..],
+        &[0, 2, 4, 3, 0, 0, 0],
+        &[0, 0, 2, 4, 1, 0, 0, 1, 0],
+    ] {
+        let bytes: Vec<u8> = head.iter().chain(body).copied().collect();
+        assert_eq!(Notes::decode(&bytes, 1), Notes::default(), "{body:?}");
+    }
+    let good: Vec<u8> = head
+        .iter()
+        .chain(&[0, 2, 4, 0, 2, 0, 1, 9, 1, 0])
+        .copied()
+        .collect();
+    let read = Notes::decode(&good, 1);
+    assert_eq!((read.runs, read.attempts.len()), (vec![(5, 5), (7, 7)], 1));
+}

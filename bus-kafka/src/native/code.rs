@@ -47,6 +47,7 @@ impl Code {
     pub(crate) const DESTROY: Code = Code(-197);
     pub(crate) const FENCED: Code = Code(-144);
     pub(crate) const INCONSISTENT: Code = Code(-149);
+    pub(crate) const FATAL: Code = Code(-150);
     // The protocol's.
     pub(crate) const OFFSET_OUT_OF_RANGE: Code = Code(1);
     pub(crate) const UNKNOWN_TOPIC_OR_PART: Code = Code(3);

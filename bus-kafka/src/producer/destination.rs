@@ -33,12 +33,26 @@ pub(super) fn look_up(
     before: Option<Arc<Producer>>,
 ) {
     if let Some(before) = before {
-        before.wait(&shared.stop);
+        before.wait(shared);
+        // Fail-stop, across the two.
+        for (name, at) in std::mem::take(&mut *before.shared.failed.lock()) {
+            let destination = shared.destinations.lock().get(&name).cloned();
+            if let Some(destination) = destination {
+                destination.refuse_before(shared, at);
+            }
+        }
+        shared.sends.store(true, Ordering::Release);
     }
     while let Ok(Some(destination)) = inbox.recv() {
         let _ = destination.look_up(shared, LOOKUP);
     }
 }
+
+/// Of what was taken behind a message that failed.
+const NOT_SENT: Report = Report::Failed {
+    code: Code::PURGE_QUEUE,
+    maybe: false,
+};
 
 fn is_missing(code: Code) -> bool {
     matches!(code, Code::UNKNOWN_TOPIC_OR_PART | Code::UNKNOWN_TOPIC_LOCAL)
@@ -212,13 +226,7 @@ impl Destination {
             state.gates.stored(partition);
         } else {
             for (batch, i) in state.gates.failed(partition) {
-                batch.refuse(
-                    i,
-                    Report::Failed {
-                        code: Code::PURGE_QUEUE,
-                        maybe: false,
-                    },
-                );
+                batch.refuse(i, NOT_SENT);
                 self.in_flight.fetch_sub(1, Ordering::AcqRel);
                 shared.reported(1);
             }
@@ -304,12 +312,25 @@ impl Destination {
 
     /// Refuses what waits for the topic to be known: nothing goes any more.
     pub(super) fn give_up(&self, shared: &Shared) {
-        let code = Code::PURGE_QUEUE;
-        self.refuse_waiting(
-            &mut self.state.lock(),
-            shared,
-            Report::Failed { code, maybe: false },
-        );
+        let mut state = self.state.lock();
+        if !state.waiting.is_empty() {
+            shared.nothing_behind(&self.name);
+            self.refuse_waiting(&mut state, shared, NOT_SENT);
+        }
+    }
+
+    /// Refuses what waits since before then.
+    fn refuse_before(&self, shared: &Shared, then: Instant) {
+        let mut state = self.state.lock();
+        while state
+            .waiting
+            .front()
+            .is_some_and(|(_, deadline)| *deadline <= then + shared.deadline)
+        {
+            if let Some((batch, _)) = state.waiting.pop_front() {
+                self.refuse(shared, batch, NOT_SENT);
+            }
+        }
     }
 
     /// Asks again where it is due, gives up what waited too long. Whether anything waits.

@@ -73,6 +73,11 @@ struct Shared {
     denied: Arc<Denied>,
     /// What came to nothing may still reach a broker until then: it would be stored behind what another producer sends.
     late: Mutex<Option<Instant>>,
+    /// Since it failed, when a message to a topic came to nothing last: what was taken before that is behind it, also where
+    /// its successor took it.
+    failed: Mutex<HashMap<Name, Instant>>,
+    /// The one whose place it takes is through: from then on it sends.
+    sends: AtomicBool,
 }
 
 impl Producer {
@@ -127,6 +132,8 @@ impl Producer {
                 .map(|b| b.shared.denied.clone())
                 .unwrap_or_default(),
             late: Mutex::default(),
+            failed: Mutex::default(),
+            sends: AtomicBool::new(before.is_none()),
         });
         let spawn = |name: &str, work: Box<dyn FnOnce() + Send>| {
             std::thread::Builder::new()
@@ -192,11 +199,13 @@ impl Producer {
         self.shared.in_flight.load(Ordering::Acquire)
     }
 
-    /// Waits until nothing is in flight, nor may arrive late; or `stop`. Blocks.
-    fn wait(&self, stop: &AtomicBool) {
-        let deadline = Instant::now() + 2 * GRACE;
+    /// Waits until nothing is in flight, here or at whom this takes the place of, nor may arrive late; or until nobody
+    /// waits for `next`, which takes the place of this. Blocks.
+    fn wait(&self, next: &Shared) {
+        let left = || next.stop.load(Ordering::Acquire) && next.in_flight.load(Ordering::Acquire) == 0;
         let late = || self.shared.late.lock().is_some_and(|end| Instant::now() < end);
-        while !stop.load(Ordering::Acquire) && (self.in_flight() > 0 && Instant::now() < deadline || late()) {
+        let through = || self.shared.sends.load(Ordering::Acquire) && self.in_flight() == 0 && !late();
+        while !left() && !through() {
             std::thread::sleep(STEP);
         }
     }
@@ -265,6 +274,13 @@ impl Shared {
     fn may_arrive(&self, after: Duration) {
         let mut late = self.late.lock();
         *late = Some(late.unwrap_or_else(Instant::now).max(Instant::now() + after));
+    }
+
+    /// A message to the topic came to nothing. Where this failed, its successor takes what follows.
+    fn nothing_behind(&self, topic: &Name) {
+        if self.one_epoch && self.client.has_failed() {
+            self.failed.lock().insert(topic.clone(), Instant::now());
+        }
     }
 
     /// Counts messages down that have their report.

@@ -60,7 +60,9 @@ pub(super) fn outcome(topic: &str, report: Report, message: &Message) -> Result<
         Report::NoKey => Error::invalid(format!("topic `{topic}` is compacted, so a message needs a key")),
         Report::BadHeader => Error::invalid("a header's name must not be empty or contain a NUL byte"),
         Report::Failed { code, maybe } => {
-            let error = failed(topic, code);
+            // It was sent once, had no answer, and waited to be sent again.
+            let again = maybe && code == Code::PURGE_QUEUE;
+            let error = failed(topic, if again { Code::PURGE_INFLIGHT } else { code });
             return Err(if maybe {
                 Unsent::unknown(error)
             } else {
@@ -78,8 +80,12 @@ fn failed(topic: &str, code: Code) -> Error {
             "publishing to `{topic}`: the client let go of the message; publish it again"
         )),
         Code::UNKNOWN_TOPIC_OR_PART | Code::UNKNOWN_TOPIC_LOCAL => Error::topic_missing(topic),
+        // Between its failure and whoever looks for that, and behind what was half given to it.
+        Code::FATAL => Error::unavailable(format!(
+            "publishing to `{topic}`: its producer failed before this was sent; publish it again"
+        )),
         Code::PURGE_QUEUE => Error::unavailable(format!(
-            "publishing to `{topic}`: a message before this one failed, so it was not sent"
+            "publishing to `{topic}`: a message before this one failed, or their producer, so it was not sent"
         )),
         Code::PURGE_INFLIGHT => Error::unavailable(format!(
             "publishing to `{topic}`: given up while it was under way"

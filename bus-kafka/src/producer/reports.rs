@@ -19,7 +19,7 @@ const CLIENT: &str = "producer";
 pub(super) fn run(shared: &Shared) {
     let mut interval = IDLE;
     let mut due = Instant::now();
-    let mut end = None;
+    let (mut end, mut told) = (None, false);
     loop {
         let now = Instant::now();
         if now >= due {
@@ -28,7 +28,7 @@ pub(super) fn run(shared: &Shared) {
         }
         if shared.dead.load(Ordering::Acquire) {
             interval = BUSY;
-            give_up(shared, now, &mut end);
+            give_up(shared, now, &mut end, &mut told);
         }
         if shared.stop.load(Ordering::Acquire) && shared.in_flight.load(Ordering::Acquire) == 0 {
             break;
@@ -68,12 +68,12 @@ fn tick(shared: &Shared, now: Instant) -> bool {
 }
 
 /// Ends what a producer that failed still has. What is sent is waited for a moment: its outcome is known then.
-fn give_up(shared: &Shared, now: Instant, end: &mut Option<Instant>) {
+fn give_up(shared: &Shared, now: Instant, end: &mut Option<Instant>, told: &mut bool) {
     let grace = if shared.one_epoch { GRACE } else { Duration::ZERO };
     let end = *end.get_or_insert(now + grace);
     if shared.in_flight.load(Ordering::Acquire) > 0 {
-        if shared.one_epoch && now >= end {
-            // Nobody has answered, and the connection is still there.
+        if shared.one_epoch && now >= end && !std::mem::replace(told, true) {
+            // Nobody has answered, and the connection is still there. Nothing is sent any more, so this is said once.
             shared.may_arrive(LATE);
         }
         // Again and again: what was under way and has no answer waits in the queue then, to be sent again.
@@ -123,6 +123,8 @@ fn deliveries(shared: &Shared, event: &Event<'_>) {
         match report {
             Report::Failed { code, maybe } => {
                 unknown |= maybe;
+                // Before its caller is told.
+                shared.nothing_behind(&destination.name);
                 failed(shared, destination, code, &mut broken);
             }
             _ => stored = true,
