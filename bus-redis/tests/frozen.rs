@@ -127,8 +127,16 @@ async fn a_frozen_owner_wakes_up_in_doubt_and_settles_nothing() {
     other.until(|m| m.records.len() == 15).await;
     other.commit_all().await;
     frozen.signal(Signal::CONT);
-    let said = tokio::task::block_in_place(|| [frozen.says(), frozen.says(), frozen.says()]);
-    assert_eq!(said, ["suspended", "lost", "commit Err(Fenced)"]);
+    let mut said = Vec::new();
+    while !said
+        .last()
+        .is_some_and(|said: &String| said.starts_with("commit"))
+    {
+        said.push(tokio::task::block_in_place(|| frozen.says()));
+    }
+    // Whoever hears of the new owner before it has looked at the time has nothing to doubt any more.
+    let doubted = usize::from(said[0] == "suspended");
+    assert_eq!(said[doubted..], ["lost", "commit Err(Fenced)"], "{said:?}");
     let groups = native_groups(&url(), &format!("{topic}:{{1}}"));
     assert_eq!(groups[0].2, Some(0), "where the new owner left it");
     other.subscriber.close().await.unwrap();
